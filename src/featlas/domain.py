@@ -1,0 +1,182 @@
+"""The nouns that several rooms of the house share, as frozen dataclasses with no behaviour but their own validity."""
+
+import enum
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featlas.errors import InputError
+
+N_GROUPS = 16
+"""Document-hash groups of the delete-a-group jackknife."""
+
+
+class Site(enum.StrEnum):
+    """Where inside a block activations are read (TransformerLens' spelling, without the `hook_`)."""
+
+    EMBED = "embed"
+    RESID_PRE = "resid_pre"
+    RESID_MID = "resid_mid"
+    RESID_POST = "resid_post"
+    ATTN_OUT = "attn_out"
+    Z = "z"
+    MLP_IN = "mlp_in"
+    MLP_OUT = "mlp_out"
+
+    @property
+    def is_residual(self) -> bool:
+        """Whether this site is the residual stream itself, where attention sinks have enormous norms."""
+        return self in (Site.RESID_PRE, Site.RESID_MID, Site.RESID_POST)
+
+
+_HOOK_PATTERN = re.compile(r"^blocks\.(\d+)\.(?:attn\.|mlp\.)?hook_(\w+)$")
+_HOOK_ALIASES = {"in": "mlp_in", "mlp_in": "mlp_in"}
+
+
+@dataclass(frozen=True)
+class HookPoint:
+    """A place in the model where activations are read: layer (0-based) and site."""
+
+    layer: int
+    site: Site
+
+    @classmethod
+    def parse(cls, text: str) -> "HookPoint":
+        """Read `blocks.7.hook_resid_post` or `hook_embed`; raises InputError for anything else."""
+        if text == "hook_embed":
+            return cls(0, Site.EMBED)
+        match = _HOOK_PATTERN.match(text)
+        name = _HOOK_ALIASES.get(match.group(2), match.group(2)) if match else ""
+        if match is None or name not in set(Site):
+            sites = ", ".join(f"blocks.L.hook_{s}" for s in Site if s is not Site.EMBED)
+            raise InputError(f"unknown hook point {text!r}; expected hook_embed or one of: {sites}")
+        return cls(int(match.group(1)), Site(name))
+
+    def __str__(self) -> str:
+        return "hook_embed" if self.site is Site.EMBED else f"blocks.{self.layer}.hook_{self.site}"
+
+
+class JobState(enum.StrEnum):
+    """The life of a job: queued → running → succeeded | failed | cancelled; running → paused → queued."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class RunState(enum.StrEnum):
+    """A run is pending until its final snapshot is published."""
+
+    PENDING = "pending"
+    FINISHED = "finished"
+
+
+class Split(enum.IntEnum):
+    """The side of the corpus a document is on: labelers read LABEL only, scorers SCORE only."""
+
+    LABEL = 0
+    SCORE = 1
+
+
+class Cause(enum.IntEnum):
+    """Why a token slot is not counted; 0 means that it is."""
+
+    COUNTED = 0
+    BOS = 1
+    SINK = 2
+    PADDING = 3
+
+
+class FeatureFlag(enum.IntFlag):
+    """What is known of a feature from its counts alone."""
+
+    DEAD = 1
+    DENSE = 2
+    SINK_ONLY = 4
+    NULL = 8
+    DUPLICATE = 16
+
+
+@dataclass(frozen=True)
+class TokenRows:
+    """A part of the token table: one row per (feature, token id), sorted by both.
+
+    `sum` and `max` are over the feature's events on that token; `n_fires_score_split` and `sum_score_split` count the
+    score split's share of `n_fires` and `sum`.
+    """
+
+    feature_index: NDArray[np.uint32]
+    token_id: NDArray[np.uint32]
+    n_fires: NDArray[np.int64]
+    n_fires_score_split: NDArray[np.int64]
+    sum: NDArray[np.float64]
+    sum_score_split: NDArray[np.float64]
+    max: NDArray[np.float32]
+
+
+class Band(enum.StrEnum):
+    """The kinds of examples; the octave bands `octave:N` hold contexts whose peak lies in [2^N, 2^(N+1))."""
+
+    TOP = "top"
+    UNIFORM = "uniform"
+    NEAR_MISS = "near_miss"
+    NON_FIRING = "non_firing"
+
+
+@dataclass(frozen=True)
+class ExampleBand:
+    """The published examples of one feature in one band, in order.
+
+    An example is a whole context plus the feature's events in it: `position` and `value` of example `e` are
+    `[indptr[e]:indptr[e + 1]]`; `peak_position` is the event of largest magnitude (for near misses and non-firing
+    contexts, which have no events, the position shown first). `n_in_band` counts all contexts of the corpus in this
+    band, not only those published.
+    """
+
+    feature_index: int
+    band: str
+    n_in_band: int
+    context_index: NDArray[np.uint32]
+    split: NDArray[np.uint8]
+    peak_position: NDArray[np.uint16]
+    n_similar: NDArray[np.uint32]
+    indptr: NDArray[np.uint32]
+    position: NDArray[np.uint16]
+    value: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FeatureBatch:
+    """Everything that is published of features `first_feature …`, as columns; n = number of features in the batch.
+
+    Sums, mean and std are over events only, in the SAE's own units. `histogram` counts events by value (bins of
+    `core.histogram`), `peak_histogram[split]` counts contexts by the octave of their peak, `position_profile` events by
+    position bucket (`core.positions`). Null features have indices from d_sae upwards and the flag NULL.
+    """
+
+    first_feature: int
+    n_fires: NDArray[np.int64]
+    n_contexts_fired: NDArray[np.int64]
+    n_documents_fired: NDArray[np.int64]
+    sum: NDArray[np.float64]
+    sum_sq: NDArray[np.float64]
+    max: NDArray[np.float32]
+    n_fires_excluded: NDArray[np.int64]
+    max_excluded: NDArray[np.float32]
+    group_n_fires: NDArray[np.int64]
+    group_sum: NDArray[np.float64]
+    flags: NDArray[np.uint32]
+    histogram: NDArray[np.int64]
+    peak_histogram: NDArray[np.int64]
+    position_profile: NDArray[np.int64]
+    intervals: dict[str, NDArray[np.float64]]
+    top_tokens: TokenRows
+    examples: list[ExampleBand]
+
+    def __len__(self) -> int:
+        return len(self.n_fires)

@@ -1,0 +1,40 @@
+"""Where and how Featlas runs on this machine; what it computes is a Spec. Read only by the CLI and the entry points."""
+
+from pathlib import Path
+
+from platformdirs import user_data_path
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every setting is an environment variable with the prefix FEATLAS_, for example FEATLAS_HOME."""
+
+    model_config = SettingsConfigDict(env_prefix="FEATLAS_", extra="forbid")
+
+    home: Path = Field(
+        default_factory=lambda: user_data_path("featlas", appauthor=False),
+        description="Folder for the database, run artifacts and caches.",
+    )
+    database_url: str = Field(
+        default="",
+        description="SQLAlchemy URL of the store; empty means the SQLite file featlas.db in FEATLAS_HOME.",
+    )
+    device: str = Field(default="auto", description="Where torch computes: auto, cpu, cuda, cuda:N or mps.")
+    threads: int = Field(default=0, ge=0, description="CPU threads for torch; 0 means all physical cores.")
+    lease_s: float = Field(default=30.0, gt=0, description="Seconds after which a silent worker's job is taken over.")
+
+    @property
+    def store_url(self) -> str:
+        """The database URL in force."""
+        return self.database_url or f"sqlite:///{self.home / 'featlas.db'}"
+
+    @property
+    def artifacts_path(self) -> Path:
+        """Folder that holds one folder per run: tokens, block files, full token tables."""
+        return self.home / "artifacts"
+
+    @property
+    def cache_path(self) -> Path:
+        """Folder for converted models and other things that can be made again."""
+        return self.home / "cache"
