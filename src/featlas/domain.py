@@ -76,6 +76,39 @@ class RunState(enum.StrEnum):
     FINISHED = "finished"
 
 
+class SaeOrigin(enum.StrEnum):
+    """Whether Featlas trained the SAE or read one that came from elsewhere."""
+
+    TRAINED = "trained"
+    EXTERNAL = "external"
+
+
+class LabelStatus(enum.StrEnum):
+    """What came of asking for a label; an abstention is an answer, a failure is not."""
+
+    LABELED = "labeled"
+    ABSTAINED = "abstained"
+    FAILED = "failed"
+
+
+class LabelSource(enum.StrEnum):
+    """Who or what made a label; a human's is never replaced by a machine's."""
+
+    HUMAN = "human"
+    LLM = "llm"
+    RULE = "rule"
+    LEXICAL = "lexical"
+    IMPORTED = "imported"
+
+
+class ReviewState(enum.StrEnum):
+    """What people decided about a label."""
+
+    UNREVIEWED = "unreviewed"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
 class Split(enum.IntEnum):
     """The side of the corpus a document is on: labelers read LABEL only, scorers SCORE only."""
 

@@ -1,0 +1,50 @@
+"""Every table of the store, in one namespace, so that importing it registers them all."""
+
+from featlas.store.tables.facts import (
+    ContextRow,
+    FeatureActivationsRow,
+    FeatureColumnRow,
+    FeatureRow,
+    FeatureTokenRow,
+    RunRow,
+    SnapshotRow,
+)
+from featlas.store.tables.inputs import CorpusRow, DocumentRow, ModelRow, SaeRow, TokenizerRow
+from featlas.store.tables.opinions import FeatureStateRow, LabelRow, ScoreRow, fold, label_search_text
+from featlas.store.tables.templates import (
+    ExtractionTemplateRow,
+    LlmResponseRow,
+    PromptTemplateRow,
+    PromptTemplateVersionRow,
+)
+from featlas.store.tables.types import Row, UtcDateTime, utc_now
+from featlas.store.tables.work import JobEventRow, JobRow
+
+__all__ = [
+    "ContextRow",
+    "CorpusRow",
+    "DocumentRow",
+    "ExtractionTemplateRow",
+    "FeatureActivationsRow",
+    "FeatureColumnRow",
+    "FeatureRow",
+    "FeatureStateRow",
+    "FeatureTokenRow",
+    "JobEventRow",
+    "JobRow",
+    "LabelRow",
+    "LlmResponseRow",
+    "ModelRow",
+    "PromptTemplateRow",
+    "PromptTemplateVersionRow",
+    "Row",
+    "RunRow",
+    "SaeRow",
+    "ScoreRow",
+    "SnapshotRow",
+    "TokenizerRow",
+    "UtcDateTime",
+    "fold",
+    "label_search_text",
+    "utc_now",
+]

@@ -1,0 +1,57 @@
+"""Work in progress: the job row is the truth about a job, and its events say what happened to it."""
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, false
+from sqlalchemy.orm import Mapped, mapped_column
+
+from featlas.domain import JobState
+from featlas.store.tables.types import BigKey, CreatedAt, Id, InstantOrNone, Json, JsonOrNone, Row, Uid, checked
+
+
+class JobRow(Row):
+    """A request to compute something, who works on it (`lease_owner` until `lease_until`) and how far it is.
+
+    `attempt` is a fencing token: it grows whenever the job is taken up again, and every write of a worker carries
+    `WHERE id AND attempt AND lease_owner`. `kind` has no CHECK because kinds are registered in code, not in the schema.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index(None, "state", "queue", "id"),
+        Index(None, "kind", "spec_hash"),
+        CheckConstraint("attempt >= 0", name="attempt"),
+    )
+
+    id: Mapped[Id]
+    uid: Mapped[Uid]
+    kind: Mapped[str] = mapped_column(String(32))
+    spec: Mapped[Json]
+    spec_hash: Mapped[str] = mapped_column(String(64))
+    state: Mapped[JobState] = mapped_column(checked(JobState, "state"), default=JobState.QUEUED)
+    queue: Mapped[str] = mapped_column(String(32), default="default", server_default="default")
+    attempt: Mapped[int] = mapped_column(default=0, server_default="0")
+    lease_owner: Mapped[str | None] = mapped_column(String(255))
+    lease_until: Mapped[InstantOrNone]
+    heartbeat_at: Mapped[InstantOrNone]
+    cancel_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
+    pause_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
+    progress: Mapped[JsonOrNone]
+    result: Mapped[JsonOrNone]
+    error_class: Mapped[str | None] = mapped_column(String(255))
+    error_message: Mapped[str | None] = mapped_column(Text)
+    code_version: Mapped[str | None] = mapped_column(String(255))
+    created_at: Mapped[CreatedAt]
+    queued_at: Mapped[CreatedAt]
+    started_at: Mapped[InstantOrNone]
+    finished_at: Mapped[InstantOrNone]
+
+
+class JobEventRow(Row):
+    """Something that happened to a job, numbered from 1 within the job."""
+
+    __tablename__ = "job_events"
+
+    job_id: Mapped[int] = mapped_column(BigKey, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[CreatedAt]
+    kind: Mapped[str] = mapped_column(String(64))
+    payload: Mapped[JsonOrNone]
