@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from tools import check_budgets
 from tools.check_budgets import check_folders, check_source
 
