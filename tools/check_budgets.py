@@ -14,10 +14,8 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 MAX_PARAMETERS = 7
 
-BANNED_WORDS = frozenset(
-    ("manager", "managers", "service", "services", "helper", "helpers", "util", "utils")
-    + ("common", "base", "process", "handle", "data", "info")
-)
+BANNED_WORDS = {"manager", "managers", "service", "services", "helper", "helpers", "util", "utils"}
+BANNED_WORDS |= {"common", "base", "process", "handle", "data", "info"}
 
 # Every raised budget, with its reason. Key: path, or path::function; value: (budget, reason).
 RAISED_FILE_LINES: dict[str, tuple[int, str]] = {}

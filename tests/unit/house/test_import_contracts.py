@@ -1,4 +1,4 @@
-"""Every import contract of pyproject.toml turns red on a planted violation, so a green `lint-imports` means something."""
+"""Every import contract turns red on a planted violation, so that a green `lint-imports` means something."""
 
 import os
 import shutil
