@@ -29,7 +29,7 @@ setup: $(MODEL_INSTALLED)  ## Install everything into .venv (the default)
 $(INSTALLED):
 	@if [ -z "$(PYTHON)" ]; then echo "make: no Python 3.11 or newer found; install one or say make PYTHON=/path/to/python" >&2; exit 2; fi
 	@echo "Installing Featlas and its tools into $(VENV), in the exact versions of constraints.txt."
-	@echo "  torch, transformers, datasets and about 85 more packages: 2.1 GB on disk with a CPU build of torch, downloads 0.6 GB."
+	@echo "  torch, transformers, datasets and about 90 more packages: 2 GB on disk and 0.5 GB to download with a CPU build of torch."
 	@echo "  On Linux pip takes the CUDA build of torch unless a CPU build is at hand: about 3 GB more. README, \"Installing\", says how to choose."
 	@if [ ! -x $(BIN)/python ]; then $(PYTHON) -m venv $(VENV) || { \
 		echo "make: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu install python3-venv" >&2; exit 2; }; fi

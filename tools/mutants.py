@@ -61,17 +61,16 @@ def main() -> int:
     patterns = sys.argv[1:]
     status = subprocess.run([MUTMUT, "run", "--max-children", "2", *patterns], check=False).returncode
     if status != 0:
-        print(f"mutants: mutmut failed with status {status}; run `{MUTMUT} run` with debug = true to see why")
+        print(f"mutants: mutmut failed with status {status}; set `debug = true` under [tool.mutmut] to see why")
         return 1
     tally = count_outcomes(MUTANTS, patterns)
     for name in tally.survivors:
         print(subprocess.run([MUTMUT, "show", name], capture_output=True, text=True, check=False).stdout)
     for name in tally.uncovered:
         print(f"no test reaches {name}")
-    print(
-        f"mutants: {tally.n_killed} of {tally.n_judged} killed ({tally.killed_share:.1%}), {len(tally.survivors)} survived, "
-        f"{len(tally.uncovered)} reached by no test, {tally.n_not_run} not run; the bar is {MIN_KILLED_SHARE:.0%}"
-    )
+    print(f"{len(tally.survivors)} survived, {len(tally.uncovered)} reached by no test, {tally.n_not_run} not run")
+    share = f"{tally.n_killed} of {tally.n_judged} killed, {tally.killed_share:.1%}"
+    print(f"mutants: {share}; the bar is {MIN_KILLED_SHARE:.0%}")
     return 0 if tally.killed_share >= MIN_KILLED_SHARE and tally.n_not_run == 0 else 1
 
 

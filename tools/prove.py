@@ -1,4 +1,4 @@
-"""Run a folder of long tests part by part, each in its own low-priority process with its own log, so that hours can pass.
+"""Run a folder of long tests part by part, each in its own low-priority process with its own log.
 
 A part is one `test_*.py` file. Logs are in `build/<folder>/`; figures go to docs/records (tools/record.py).
 Usage: `python -m tools.prove tests/prove [PART …]`.
