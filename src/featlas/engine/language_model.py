@@ -1,0 +1,149 @@
+"""Reads activations from a causal language model at hook points, running no layer that is not needed."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from featlas.domain import HookPoint, Site
+from featlas.engine.hook_sites import ModuleHook, find_blocks, find_module
+from featlas.errors import ExternalError, InputError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class _StopForward(Exception):
+    """Raised inside the forward pass when the deepest hook point has been read."""
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device for a setting: `auto` takes CUDA, then MPS, then the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+class LanguageModel:
+    """A causal language model opened for reading activations.
+
+    Attributes:
+        d_model: width of the residual stream.
+        n_layers: number of blocks.
+        fingerprint: sha256 of the names, dtypes, shapes and a byte sample of the weights, and the config.
+    """
+
+    def __init__(self, model: nn.Module, *, name: str, device: torch.device) -> None:
+        self.model = model.eval().requires_grad_(False).to(device)
+        self.name = name
+        self.device = device
+        text_config = model.config.get_text_config()
+        self.d_model: int = text_config.hidden_size
+        self.n_layers = len(find_blocks(model))
+        self.max_positions: int | None = getattr(text_config, "max_position_embeddings", None)
+        self.n_vocab: int = model.get_input_embeddings().weight.shape[0]
+        self.config: dict[str, Any] = model.config.to_dict()
+        self.fingerprint = _fingerprint(model)
+
+    @classmethod
+    def load(cls, name: str, *, revision: str = "", dtype: str = "float32", device: str = "auto") -> "LanguageModel":
+        """Open a local folder or a hub id.
+
+        Raises:
+            InputError: the folder holds no causal language model, or its architecture is unknown.
+            ExternalError: the hub could not be reached or does not know the name.
+        """
+        from transformers import AutoModelForCausalLM
+
+        options: dict[str, Any] = {"dtype": DTYPES[dtype], "attn_implementation": "sdpa"}
+        if revision:
+            options["revision"] = revision
+        try:
+            model = AutoModelForCausalLM.from_pretrained(name, **options)
+        except (OSError, ValueError, KeyError, RuntimeError) as cause:
+            raise _load_error(name, cause) from cause
+        return cls(model, name=name, device=choose_device(device))
+
+    def width(self, hook_point: HookPoint) -> int:
+        """Number of values per position at the hook point (found by a one-token forward)."""
+        token = torch.zeros(1, 1, dtype=torch.long)
+        return int(self.activations(token, [hook_point])[hook_point].shape[-1])
+
+    @torch.no_grad()
+    def activations(self, token_ids: Tensor, hook_points: Sequence[HookPoint]) -> dict[HookPoint, Tensor]:
+        """Run the model once, to the deepest hook point, and return what each one saw.
+
+        Padding needs no mask when it stands on the right: attention is causal, so no counted position sees it.
+
+        Args:
+            token_ids: integer tokens, shape [n_contexts, ctx_len].
+            hook_points: places to read.
+
+        Returns:
+            For each hook point the module's own output (or input), float32, shape [n_contexts, ctx_len, width].
+        """
+        seen: dict[HookPoint, Tensor] = {}
+        wanted = set(hook_points)
+        hooks = [self._attach(point, find_module(self.model, point), seen, wanted) for point in wanted]
+        try:
+            self.model(input_ids=token_ids.to(self.device), use_cache=False)
+        except _StopForward:
+            pass
+        finally:
+            for hook in hooks:
+                hook.remove()
+        missing = wanted - seen.keys()
+        if missing:
+            raise InputError(
+                f"the model's forward never reached {', '.join(map(str, missing))}; choose another hook point"
+            )
+        return seen
+
+    def _attach(
+        self, point: HookPoint, place: ModuleHook, seen: dict[HookPoint, Tensor], wanted: set[HookPoint]
+    ) -> Any:
+        def keep(value: Any) -> None:
+            tensor = value[0] if isinstance(value, tuple) else value
+            seen[point] = tensor.detach().to(torch.float32)
+            if seen.keys() == wanted:
+                raise _StopForward
+
+        if place.reads_input:
+            return place.module.register_forward_pre_hook(
+                lambda _module, args, kwargs: keep(args if args else kwargs["hidden_states"]), with_kwargs=True
+            )
+        return place.module.register_forward_hook(lambda _module, _args, output: keep(output))
+
+
+def default_hook_depth(point: HookPoint) -> int:
+    """How many blocks must run to read the hook point."""
+    return point.layer if point.site in (Site.EMBED, Site.RESID_PRE) else point.layer + 1
+
+
+def _load_error(name: str, cause: Exception) -> InputError | ExternalError:
+    reason = str(cause).strip().split("\n")[0] or type(cause).__name__
+    folder = Path(name)
+    if folder.is_dir():
+        return InputError(f"model folder {name!r} could not be opened as a causal language model: {reason}")
+    if folder.is_absolute() or name.startswith((".", "~")):
+        return InputError(
+            f"model folder {name!r} does not exist; give a folder with config.json and weights, or a hub id"
+        )
+    return ExternalError(
+        f"model {name!r} is no local folder and could not be had from the hub: {reason}; "
+        "check the spelling and the network, or download it and give the folder"
+    )
+
+
+def _fingerprint(model: nn.Module) -> str:
+    digest = hashlib.sha256(repr(sorted(model.config.to_diff_dict().items(), key=lambda item: item[0])).encode())
+    for name, parameter in sorted(model.state_dict().items()):
+        digest.update(f"{name}{parameter.dtype}{tuple(parameter.shape)}".encode())
+        flat = parameter.detach().flatten()
+        sample = flat[:: max(1, flat.numel() // 4096)].to(torch.float32).cpu().numpy()
+        digest.update(sample.tobytes())
+    return digest.hexdigest()

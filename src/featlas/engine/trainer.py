@@ -1,0 +1,237 @@
+"""Trains TopK and BatchTopK SAEs on a stream of activations, with gradients written out so that a CPU can do it.
+
+Only about k of d_sae features fire per token, so everything but the encoder's matmul is done on the sparse pattern
+(CSR products of PyTorch). Methods: TopK and the auxiliary loss for dead features, Gao et al. 2024 (arXiv 2406.04093);
+BatchTopK and its inference threshold, Bussmann et al. 2024 (arXiv 2412.06410).
+"""
+
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from featlas.engine.sae import SaeParams
+from featlas.errors import InputError
+
+warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
+
+WARM_UP_STEPS = 300
+DECAY_SHARE = 0.25  # of all steps, at the end, linearly to zero
+THRESHOLD_MEMORY = 0.99  # weight of the past in the running inference threshold, per step
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What the optimiser needs to know; sizes in tokens, see `specs.TrainSpec` for the meaning of each field."""
+
+    architecture: str
+    d_sae: int
+    k: int
+    tokens: int
+    sae_batch: int
+    learning_rate: float
+    aux_coefficient: float
+    dead_after_tokens: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """Figures of one optimiser step: fraction of variance unexplained on the batch, mean L0, features held dead."""
+
+    fvu: float
+    l0: float
+    n_dead: int
+
+
+class ShuffleBuffer:
+    """Mixes a stream of activations: holds `capacity` rows and gives back random ones, so that a batch mixes documents."""
+
+    def __init__(self, stream: Iterator[Tensor], capacity: int, seed: int) -> None:
+        self._stream = stream
+        self._capacity = capacity
+        self._generator = torch.Generator().manual_seed(seed)
+        self._rows: Tensor | None = None
+        self._n = 0
+
+    def fill(self) -> Tensor:
+        """Read until the buffer is full or the stream ends; the rows now held. Shape [n, d_in]."""
+        while self._n < self._capacity:
+            rows = next(self._stream, None)
+            if rows is None:
+                break
+            if self._rows is None:
+                self._rows = torch.empty(self._capacity, rows.shape[1])
+            taken = min(len(rows), self._capacity - self._n)
+            self._rows[self._n : self._n + taken] = rows[:taken]
+            self._n += taken
+        if self._rows is None:
+            raise InputError("no activation came from the texts: they are empty or every position was left out")
+        return self._rows[: self._n]
+
+    def batches(self, size: int) -> Iterator[Tensor]:
+        """Random batches of `size` rows until the stream is spent; half the buffer is drawn between refills."""
+        while len(held := self.fill()) >= size:
+            is_last = self._n < self._capacity
+            order = torch.randperm(len(held), generator=self._generator)
+            n_drawn = max(size, len(held) if is_last else len(held) // 2) // size * size
+            for start in range(0, n_drawn, size):
+                yield held[order[start : start + size]]
+            kept = held[order[n_drawn:]].clone()
+            held[: len(kept)] = kept
+            self._n = len(kept)
+
+
+class Trainer:
+    """One SAE in training, in a space where the input is centred and has a mean norm of sqrt(d_in)."""
+
+    def __init__(self, sample: Tensor, options: TrainOptions) -> None:
+        generator = torch.Generator().manual_seed(options.seed)
+        self.options = options
+        self.mean = sample.mean(0)
+        self.d_in = sample.shape[1]
+        self.scale = math.sqrt(self.d_in) / float((sample - self.mean).norm(dim=1).mean())
+        self.total_variance = float(((sample - self.mean) * self.scale).square().sum(1).mean())
+        directions = torch.randn(options.d_sae, self.d_in, generator=generator)
+        self.W_dec = directions / directions.norm(dim=1, keepdim=True)  # [d_sae, d_in]
+        self.W_enc = self.W_dec.clone()  # rows are encoder directions here, so that its gradient is a CSR product
+        self.b_enc = torch.zeros(options.d_sae)
+        self.b_dec = torch.zeros(self.d_in)
+        parameters = [self.W_enc, self.b_enc, self.W_dec, self.b_dec]
+        for parameter in parameters:
+            parameter.grad = torch.zeros_like(parameter)
+        self.optimiser = torch.optim.Adam(parameters, lr=options.learning_rate, betas=(0.9, 0.999))
+        self.threshold = 0.0
+        self.silent_tokens = torch.zeros(options.d_sae, dtype=torch.long)
+        self.n_steps = 0
+        self._candidates_above = 0.0
+
+    def step(self, x: Tensor) -> StepReport:
+        """One optimiser step on a batch in the model's own units. x: [batch, d_in]."""
+        x = (x - self.mean) * self.scale
+        centered = x - self.b_dec
+        pre = torch.addmm(self.b_enc, centered, self.W_enc.T).relu_()
+        acts = self._select(pre)
+        error = acts @ self.W_dec + self.b_dec - x
+        self._set_gradients(acts, centered, error)
+        n_dead = self._revive_dead(pre, centered, error)
+        self._follow_silence(acts)
+        self._update()
+        return StepReport(
+            float(error.square().sum(1).mean()) / self.total_variance, acts.values().numel() / len(x), n_dead
+        )
+
+    def _select(self, pre: Tensor) -> Tensor:
+        """The chosen activations as CSR, [batch, d_sae]: the k of each token, or the k·batch of the batch."""
+        if self.options.architecture == "topk":
+            values, features = pre.topk(self.options.k, dim=1)
+            rows = torch.arange(len(pre)).repeat_interleave(self.options.k)
+            kept = values.flatten() > 0
+            return _csr(rows[kept], features.flatten()[kept], values.flatten()[kept], pre.shape)
+        wanted = self.options.k * len(pre)
+        found = (pre > self._candidates_above).nonzero()
+        if len(found) < wanted:  # the running cut was too high for this batch
+            found = (pre > 0).nonzero()
+        values = pre[found[:, 0], found[:, 1]]
+        if len(values) > wanted:
+            cut = values.kthvalue(len(values) - wanted).values
+            kept = values > cut
+            found, values = found[kept], values[kept]
+        lowest = float(values.min()) if len(values) else 0.0
+        self._candidates_above = 0.8 * lowest
+        memory = THRESHOLD_MEMORY if self.n_steps else 0.0
+        self.threshold = memory * self.threshold + (1 - memory) * lowest
+        return _csr(found[:, 0], found[:, 1], values, pre.shape)
+
+    def _set_gradients(self, acts: Tensor, centered: Tensor, error: Tensor) -> None:
+        """Gradients of the mean squared error over total variance."""
+        slope = error * (2 / (len(error) * self.total_variance))
+        d_acts = _sampled_product(acts, slope, self.W_dec)
+        _grad(self.W_dec)[:] = _transpose(acts) @ slope
+        _grad(self.W_enc)[:] = _transpose(d_acts) @ centered
+        _grad(self.b_enc)[:] = _column_sums(d_acts)
+        _grad(self.b_dec)[:] = slope.sum(0) - (d_acts @ self.W_enc).sum(0)
+
+    def _revive_dead(self, pre: Tensor, centered: Tensor, error: Tensor) -> int:
+        """Add the auxiliary gradient: dead features learn to reconstruct what the living left over."""
+        dead = (self.silent_tokens >= self.options.dead_after_tokens).nonzero().flatten()
+        n_chosen = min(self.d_in // 2, len(dead))
+        if not n_chosen or not self.options.aux_coefficient:
+            return len(dead)
+        scores = centered @ self.W_enc[dead].T + self.b_enc[dead]
+        values, features = scores.topk(n_chosen, dim=1)
+        rows = torch.arange(len(pre)).repeat_interleave(n_chosen)
+        acts = _csr(rows, dead[features.flatten()], values.flatten().relu(), pre.shape)
+        residual = acts @ self.W_dec + error
+        slope = residual * (2 * self.options.aux_coefficient / (len(error) * self.total_variance))
+        d_acts = _sampled_product(acts, slope, self.W_dec)
+        d_acts.values().mul_(acts.values() > 0)
+        _grad(self.W_dec).add_(_transpose(acts) @ slope)
+        _grad(self.W_enc).add_(_transpose(d_acts) @ centered)
+        _grad(self.b_enc).add_(_column_sums(d_acts))
+        return len(dead)
+
+    def _follow_silence(self, acts: Tensor) -> None:
+        self.silent_tokens += acts.shape[0]
+        self.silent_tokens[acts.col_indices().long().unique()] = 0
+
+    def _update(self) -> None:
+        n_steps = self.options.tokens // self.options.sae_batch
+        warm = min(1.0, (self.n_steps + 1) / WARM_UP_STEPS)
+        decay = min(1.0, max(0.0, (n_steps - self.n_steps) / max(1.0, DECAY_SHARE * n_steps)))
+        self.optimiser.param_groups[0]["lr"] = self.options.learning_rate * warm * decay
+        slope = _grad(self.W_dec)
+        slope.sub_((slope * self.W_dec).sum(1, keepdim=True) * self.W_dec)  # keep to the sphere of unit rows
+        self.optimiser.step()
+        self.W_dec.div_(self.W_dec.norm(dim=1, keepdim=True))
+        self.n_steps += 1
+
+    def to_params(self) -> SaeParams:
+        """The SAE in the model's own units: unit decoder rows, input scale folded into biases and threshold."""
+        is_batch = self.options.architecture == "batchtopk"
+        return SaeParams(
+            W_enc=self.W_enc.T.contiguous(),
+            b_enc=self.b_enc / self.scale,
+            W_dec=self.W_dec.clone(),
+            b_dec=self.mean + self.b_dec / self.scale,
+            activation="batchtopk" if is_batch else "topk",
+            threshold=torch.full((self.options.d_sae,), self.threshold / self.scale) if is_batch else None,
+            k=None if is_batch else self.options.k,
+            subtract_b_dec=True,
+        )
+
+
+def _csr(rows: Tensor, columns: Tensor, values: Tensor, shape: torch.Size) -> Tensor:
+    """A CSR matrix from entries that are sorted by row."""
+    starts = torch.zeros(shape[0] + 1, dtype=torch.long)
+    starts[1:] = torch.bincount(rows, minlength=shape[0]).cumsum(0)
+    return torch.sparse_csr_tensor(starts, columns, values, tuple(shape), check_invariants=False)
+
+
+def _rows_of(matrix: Tensor) -> Tensor:
+    return torch.arange(matrix.shape[0]).repeat_interleave(matrix.crow_indices().diff())
+
+
+def _transpose(matrix: Tensor) -> Tensor:
+    columns, order = matrix.col_indices().sort(stable=True)
+    return _csr(
+        columns, _rows_of(matrix)[order], matrix.values()[order], torch.Size((matrix.shape[1], matrix.shape[0]))
+    )
+
+
+def _sampled_product(pattern: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """left @ right.T, computed only where `pattern` has entries."""
+    ones = _csr(_rows_of(pattern), pattern.col_indices(), torch.zeros_like(pattern.values()), pattern.shape)
+    return torch.sparse.sampled_addmm(ones, left, right.T, beta=0.0)
+
+
+def _column_sums(matrix: Tensor) -> Tensor:
+    return torch.bincount(matrix.col_indices(), weights=matrix.values(), minlength=matrix.shape[1]).to(torch.float32)
+
+
+def _grad(parameter: Tensor) -> Tensor:
+    assert parameter.grad is not None
+    return parameter.grad

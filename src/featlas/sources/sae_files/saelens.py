@@ -1,0 +1,185 @@
+"""The SAELens format (v3 to v6): cfg.json and sae_weights.safetensors in one folder.
+
+Rules from SAELens 6's own loader: the renaming and defaults of older configs, what each architecture's tensors are
+called, and which settings change the encoder.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from featlas.engine.sae import Gate, Normalisation, SaeParams
+from featlas.errors import InputError
+from featlas.sources.sae_files.sae_file import SaeFile
+from featlas.sources.sae_files.tensors import load_json, load_tensors, take
+
+RENAMED = {"hook_point": "hook_name", "hook_point_head_index": "hook_head_index", "activation_fn_str": "activation_fn"}
+ARCHITECTURES = ("standard", "jumprelu", "topk", "gated", "batchtopk", "matryoshka_batchtopk")
+
+
+@dataclass(frozen=True)
+class SaeLensFormat:
+    """Reader of SAELens folders, inference and training checkpoints."""
+
+    name: str = "saelens"
+    expects: str = "cfg.json and sae_weights.safetensors"
+
+    def fits(self, folder: Path) -> bool:
+        """Either of the two files is enough to call it SAELens, so that the missing one can be named."""
+        return (folder / "sae_weights.safetensors").exists() or (
+            (folder / "cfg.json").exists() and not (folder / "sae.safetensors").exists()
+        )
+
+    def load(self, folder: Path) -> SaeFile:
+        """Read the SAE; every setting that would change its activations is applied or refused."""
+        config = modern_config(load_json(folder / "cfg.json"))
+        path = folder / "sae_weights.safetensors"
+        tensors = load_tensors(path)
+        architecture = str(config["architecture"])
+        if architecture not in ARCHITECTURES:
+            raise InputError(
+                f"{folder}: architecture {architecture!r} is not read; expected {', '.join(ARCHITECTURES)}"
+            )
+        _refuse_unread(config, folder)
+        params = _params(architecture, config, tensors, path)
+        for key, found in (("d_in", params.d_in), ("d_sae", params.d_sae)):
+            if key in config and int(config[key]) != found:
+                raise InputError(
+                    f"{folder}: cfg.json says {key} = {config[key]} but the weights have {found}; the files do not belong together"
+                )
+        metadata = config.get("metadata", {})
+        return SaeFile(
+            params=_rescaled(params, config, folder),
+            name=str(metadata.get("neuronpedia_id") or folder.resolve().name),
+            format=self.name,
+            architecture=architecture,
+            hook_point=str(metadata.get("hook_name") or ""),
+            prepend_bos=bool(metadata.get("prepend_bos", True)),
+            config=config,
+            claims=_claims(metadata),
+            mean_centred=_is_mean_centred(metadata),
+        )
+
+
+def modern_config(config: dict[str, Any]) -> dict[str, Any]:
+    """A config of any version in the shape of version 6: encoder settings on top, the rest under `metadata`."""
+    if isinstance(config.get("metadata"), dict) and "architecture" in config:
+        return {**config, "normalize_activations": _normalisation_name(config.get("normalize_activations"))}
+    old = {RENAMED.get(key, key): value for key, value in config.items()}
+    architecture = old.get("architecture", "standard")
+    kwargs = old.get("activation_fn_kwargs") or {}
+    if old.get("activation_fn", "relu") == "topk" and "k" in kwargs:
+        architecture, old["k"] = "topk", kwargs["k"]
+    encoder_keys = ("d_in", "d_sae", "dtype", "k", "rescale_acts_by_decoder_norm", "reshape_activations")
+    new = {key: old[key] for key in encoder_keys if key in old}
+    return {
+        **new,
+        "architecture": architecture,
+        "apply_b_dec_to_input": old.get("apply_b_dec_to_input", True),
+        "normalize_activations": _normalisation_name(old.get("normalize_activations")),
+        "metadata": {"prepend_bos": True, **{key: value for key, value in old.items() if key not in encoder_keys}},
+    }
+
+
+def _normalisation_name(value: Any) -> str:
+    if value is True:
+        return "expected_average_only_in"
+    return str(value) if value else "none"
+
+
+def _refuse_unread(config: dict[str, Any], folder: Path) -> None:
+    metadata = config.get("metadata", {})
+    if metadata.get("hook_head_index") is not None:
+        raise InputError(f"{folder}: the SAE reads one attention head (hook_head_index); such SAEs are not read yet")
+    known = ("none", "layer_norm", "constant_norm_rescale", "expected_average_only_in", "constant_scalar_rescale")
+    if config["normalize_activations"] not in known:
+        raise InputError(
+            f"{folder}: normalize_activations = {config['normalize_activations']!r} is unknown; known: {known}"
+        )
+
+
+def _params(architecture: str, config: dict[str, Any], tensors: dict[str, Tensor], path: Path) -> SaeParams:
+    W_enc, W_dec, b_dec = (take(tensors, name, path) for name in ("W_enc", "W_dec", "b_dec"))
+    if W_enc.ndim != 2 or W_dec.ndim != 2 or W_enc.shape != W_dec.T.shape:
+        raise InputError(
+            f"{path}: W_enc {tuple(W_enc.shape)} and W_dec {tuple(W_dec.shape)} do not fit; expected [d_in, d_sae] and [d_sae, d_in]"
+        )
+    d_sae = W_enc.shape[1]
+    normalisation = config["normalize_activations"]
+    shared: dict[str, Any] = {
+        "W_enc": W_enc,
+        "W_dec": _fine_tuned(W_dec, tensors, path),
+        "b_dec": b_dec,
+        "subtract_b_dec": bool(config.get("apply_b_dec_to_input", True)),
+        "normalisation": cast(
+            Normalisation, normalisation if normalisation in ("layer_norm", "constant_norm_rescale") else "none"
+        ),
+    }
+    if architecture == "gated":
+        gate = Gate(*(take(tensors, name, path) for name in ("b_gate", "b_mag", "r_mag")))
+        return SaeParams(**shared, b_enc=torch.zeros(d_sae), activation="gated", gate=gate)
+    shared["b_enc"] = take(tensors, "b_enc", path)
+    if architecture == "standard":
+        return SaeParams(**shared, activation="relu")
+    if architecture == "topk":
+        ranks = bool(config.get("rescale_acts_by_decoder_norm", False))
+        return SaeParams(
+            **shared,
+            activation="topk",
+            k=int(config.get("k") or 0),
+            rank_by_dec_norm=ranks,
+            dec_norms=W_dec.norm(dim=1) if ranks else None,
+        )
+    activation = "jumprelu" if architecture == "jumprelu" else "batchtopk"
+    return SaeParams(**shared, activation=activation, threshold=_threshold(tensors, d_sae, path))
+
+
+def _threshold(tensors: dict[str, Tensor], d_sae: int, path: Path) -> Tensor:
+    """The inference threshold [d_sae] under the name that inference files and training checkpoints give it."""
+    if "log_threshold" in tensors:
+        return tensors["log_threshold"].exp()
+    name = "topk_threshold" if "topk_threshold" in tensors else "threshold"
+    return take(tensors, name, path).broadcast_to((d_sae,)).clone()
+
+
+def _fine_tuned(W_dec: Tensor, tensors: dict[str, Tensor], path: Path) -> Tensor:
+    """A legacy `scaling_factor` scales activations in the decoder only."""
+    if "scaling_factor" not in tensors:
+        return W_dec
+    return W_dec * take(tensors, "scaling_factor", path)[:, None]
+
+
+def _rescaled(params: SaeParams, config: dict[str, Any], folder: Path) -> SaeParams:
+    """Fold a data-set-level input scale into the weights; it is exact: W_enc·s, W_dec/s, b_dec/s."""
+    mode = config["normalize_activations"]
+    if mode not in ("expected_average_only_in", "constant_scalar_rescale"):
+        return params
+    scale = config.get("activation_scale") if mode == "constant_scalar_rescale" else None
+    scaler = folder / "activation_scaler.json"
+    if scale is None and scaler.exists():
+        scale = load_json(scaler).get("scaling_factor")
+    if not scale:
+        raise InputError(
+            f"{folder}: normalize_activations = {mode!r} needs a scale that the files do not hold; "
+            'put {"scaling_factor": NUMBER} into activation_scaler.json beside cfg.json'
+        )
+    wide = {name: getattr(params, name).to(torch.float64) for name in ("W_enc", "W_dec", "b_dec")}
+    folded = {
+        "W_enc": wide["W_enc"] * scale,
+        "W_dec": wide["W_dec"] / scale,
+        "b_dec": wide["b_dec"] / scale,
+    }
+    return SaeParams(**{**vars(params), **{name: tensor.to(torch.float32) for name, tensor in folded.items()}})
+
+
+def _claims(metadata: dict[str, Any]) -> dict[str, float]:
+    card = metadata.get("training_card") or {}
+    return {key: float(card[key]) for key in ("l0", "fvu", "dead_share") if isinstance(card.get(key), int | float)}
+
+
+def _is_mean_centred(metadata: dict[str, Any]) -> bool:
+    kwargs = metadata.get("model_from_pretrained_kwargs") or {}
+    return bool(kwargs.get("center_writing_weights", False))
