@@ -5,6 +5,7 @@ fails under 85 %. Arguments are mutmut's mutant name patterns, such as `featlas.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -59,6 +60,8 @@ def _matches(name: str, patterns: list[str]) -> bool:
 def main() -> int:
     """Run mutmut, print the verdict; 1 under the bar or when mutmut itself failed."""
     patterns = sys.argv[1:]
+    if not patterns:
+        shutil.rmtree(MUTANTS, ignore_errors=True)  # mutmut keeps old verdicts, even those that new tests would change
     status = subprocess.run([MUTMUT, "run", "--max-children", "2", *patterns], check=False).returncode
     if status != 0:
         print(f"mutants: mutmut failed with status {status}; set `debug = true` under [tool.mutmut] to see why")

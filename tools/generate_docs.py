@@ -1,0 +1,98 @@
+"""Write the documents that the code already knows: docs/cli.md, docs/settings.md, and the figures quoted anywhere.
+
+`python -m tools.generate_docs` writes them; with `--check` it writes nothing and is red where a file would change.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+from tools.figures import fill_in
+from tools.record import load_records
+
+from featlas.settings import Settings
+
+NOTE = "<!-- Written by `make docs`; edit the code instead. -->"
+
+
+SETTINGS_OPENING = f"""# Settings
+
+{NOTE}
+
+Where and how Featlas runs on this machine. Each setting is an environment variable; a value of the wrong kind is
+refused. What is computed is not a setting but an option of the command: see [the CLI](cli.md).
+
+| variable | kind | default | meaning |
+|---|---|---|---|
+"""
+
+
+def settings_page() -> str:
+    """A table of every setting: its environment variable, type, default and meaning."""
+    prefix = Settings.model_config.get("env_prefix", "")
+    rows = []
+    for name, field in Settings.model_fields.items():
+        kind, default = _type_name(field.annotation), _default_text(name, field)
+        rows.append(f"| `{prefix}{name.upper()}` | {kind} | {default} | {field.description} |\n")
+    return SETTINGS_OPENING + "".join(rows)
+
+
+def cli_page() -> str:
+    """Every command with its options, as cyclopts documents them."""
+    app = importlib.import_module("featlas.cli.main").app
+    text = app.generate_docs(output_format="markdown", usage_name="featlas")
+    title, _, rest = text.partition("\n")
+    return f"{title}\n\n{NOTE}\n{rest.rstrip()}\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {"docs/settings.md": settings_page, "docs/cli.md": cli_page}
+
+
+def generate(root: Path) -> dict[Path, str]:
+    """The text that each generated page, and each page that quotes figures, should have."""
+    wanted = {root / name: page() for name, page in PAGES.items()}
+    records = load_records(root / "docs" / "records")
+    for path in sorted([*root.glob("*.md"), *root.glob("docs/**/*.md")]):
+        if path not in wanted:
+            wanted[path] = fill_in(path.read_text(encoding="utf-8"), records)
+    return wanted
+
+
+def find_drift(wanted: dict[Path, str]) -> list[Path]:
+    """The pages whose text on disk differs."""
+    return [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+
+
+def _type_name(annotation: Any) -> str:
+    options = [option for option in get_args(annotation) if option is not type(None)]
+    return {"str": "text", "Path": "folder", "int": "integer", "float": "number", "bool": "true or false"}.get(
+        getattr(annotation, "__name__", ""), " or ".join(str(option) for option in options) or str(annotation)
+    )
+
+
+def _default_text(name: str, field: Any) -> str:
+    if field.default_factory is not None:
+        return "the user's data folder, as the platform has it" if name == "home" else "computed"
+    return f"`{field.default}`" if field.default != "" else "empty"
+
+
+def main() -> int:
+    """Write or, with --check, compare; 1 when something differs."""
+    root = Path.cwd()
+    wanted = generate(root)
+    drift = find_drift(wanted)
+    for path in drift:
+        print(path.relative_to(root).as_posix())
+        if "--check" not in sys.argv:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(wanted[path], encoding="utf-8")
+    if drift and "--check" in sys.argv:
+        print("these pages differ from what the code says: run `make docs` and commit them")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
