@@ -37,7 +37,7 @@ def find_module(model: nn.Module, hook_point: HookPoint) -> ModuleHook:
     blocks = find_blocks(model)
     if not 0 <= hook_point.layer < len(blocks):
         raise InputError(
-            f"hook point {hook_point}: layer {hook_point.layer} does not exist; the model has layers 0 … {len(blocks) - 1}"
+            f"hook point {hook_point}: there is no layer {hook_point.layer}; the model has layers 0 … {len(blocks) - 1}"
         )
     block = blocks[hook_point.layer]
     if hook_point.site is Site.RESID_PRE:

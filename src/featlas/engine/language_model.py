@@ -15,7 +15,7 @@ from featlas.errors import ExternalError, InputError
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-class _StopForward(Exception):
+class _StopForward(Exception):  # noqa: N818 - control flow, not an error
     """Raised inside the forward pass when the deepest hook point has been read."""
 
 

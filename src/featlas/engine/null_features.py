@@ -1,4 +1,4 @@
-"""Random directions taken through the same pass as the SAE's features: the control that every figure can be held against."""
+"""Random directions taken through the same pass as the SAE's features: the control for every figure."""
 
 import torch
 from torch import Tensor

@@ -48,7 +48,7 @@ class StepReport:
 
 
 class ShuffleBuffer:
-    """Mixes a stream of activations: holds `capacity` rows and gives back random ones, so that a batch mixes documents."""
+    """Mixes a stream of activations: holds `capacity` rows and gives back random ones, so a batch mixes documents."""
 
     def __init__(self, stream: Iterator[Tensor], capacity: int, seed: int) -> None:
         self._stream = stream
