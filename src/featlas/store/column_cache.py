@@ -1,0 +1,122 @@
+"""Columns as they are read from the database, kept in memory for as long as they hold."""
+
+import dataclasses
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import String, cast, func, select
+from sqlalchemy.orm import Session
+
+from featlas.errors import NotFoundError
+from featlas.store.columns import REVIEWS, SOURCES, Columns, StateColumns
+from featlas.store.tables import FeatureColumnRow, FeatureStateRow, RunRow, SnapshotRow
+
+FLAGS = "flags"
+"""The column that holds `domain.FeatureFlag`s; all others are numeric fields of the query language."""
+
+
+class ColumnCache:
+    """The columns of the last few snapshots asked for; may be shared between threads."""
+
+    def __init__(self, n_snapshots: int = 4) -> None:
+        self._n_snapshots = n_snapshots
+        self._lock = threading.Lock()
+        # SQLite gives the id of a deleted snapshot to the next one, so the key has its birthday too.
+        self._kept: OrderedDict[tuple[int, str], _Kept] = OrderedDict()
+
+    def load(self, session: Session, snapshot_id: int) -> Columns:
+        """The columns of a snapshot with the feature state of this moment.
+
+        Facts are read once; of the state only rows whose `rev` is beyond the last one seen are read, so writers of
+        `feature_state` draw `rev` from one ascending count per SAE. Raises NotFoundError for an unknown snapshot.
+        """
+        found = session.execute(
+            select(RunRow.sae_id, SnapshotRow.created_at)
+            .join(RunRow, RunRow.id == SnapshotRow.run_id)
+            .where(SnapshotRow.id == snapshot_id)
+        ).one_or_none()
+        if found is None:
+            raise NotFoundError(f"there is no snapshot {snapshot_id}; `featlas runs` lists what there is")
+        key = (snapshot_id, found.created_at.isoformat())
+        with self._lock:
+            kept = self._kept.pop(key, None)
+        if kept is None:
+            facts = load_facts(session, snapshot_id)
+            flags = facts.pop(FLAGS).astype(np.uint32, copy=False)
+            kept = _Kept(Columns(facts, flags, StateColumns.empty(len(flags))), rev=-1)
+        kept = _refreshed(session, found.sae_id, kept)
+        with self._lock:
+            self._kept[key] = kept
+            while len(self._kept) > self._n_snapshots:
+                self._kept.popitem(last=False)
+        return kept.columns
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kept:
+    columns: Columns
+    rev: int
+
+
+def load_facts(session: Session, snapshot_id: int) -> dict[str, NDArray]:
+    """All stored columns of a snapshot by name, each of shape [n_features]; raises NotFoundError without any."""
+    rows = session.execute(
+        select(FeatureColumnRow.name, FeatureColumnRow.dtype, FeatureColumnRow.data)
+        .where(FeatureColumnRow.snapshot_id == snapshot_id)
+        .order_by(FeatureColumnRow.name)
+    )
+    facts: dict[str, NDArray] = {name: np.frombuffer(content, dtype=dtype) for name, dtype, content in rows}
+    if FLAGS not in facts:
+        raise NotFoundError(f"snapshot {snapshot_id} has no columns; extract the run again")
+    return facts
+
+
+def _refreshed(session: Session, sae_id: int, kept: _Kept) -> _Kept:
+    of_sae = FeatureStateRow.sae_id == sae_id
+    rev = session.scalar(select(func.max(FeatureStateRow.rev)).where(of_sae))
+    if rev is None or rev <= kept.rev:
+        return kept
+    rows = session.execute(
+        select(
+            FeatureStateRow.feature_index,
+            FeatureStateRow.semantic_label.is_not(None) & (FeatureStateRow.semantic_label != ""),
+            FeatureStateRow.category_label,
+            FeatureStateRow.label_source,
+            FeatureStateRow.review_state,
+            cast(FeatureStateRow.lint_flags, String) != "[]",
+            FeatureStateRow.score,
+            FeatureStateRow.is_favorite,
+        ).where(of_sae, FeatureStateRow.rev > kept.rev, FeatureStateRow.feature_index < kept.columns.n_features)
+    ).all()
+    state = _with_rows(kept.columns.state, rows) if rows else kept.columns.state
+    return _Kept(dataclasses.replace(kept.columns, state=state), rev)
+
+
+def _with_rows(state: StateColumns, rows: Sequence[Any]) -> StateColumns:
+    """A copy of the state with these rows in it; the old one may still be in use by another thread."""
+    indices, has_label, category, source, review, is_linted, score, is_favorite = zip(*rows, strict=True)
+    codes = {label: code for code, label in enumerate(state.categories)}
+    for label in category:
+        if label:
+            codes.setdefault(label, len(codes))
+    at = np.array(indices, dtype=np.int64)
+    return StateColumns(
+        has_label=_replaced(state.has_label, at, has_label),
+        category=_replaced(state.category, at, [codes[label] if label else -1 for label in category]),
+        categories=tuple(codes),
+        source=_replaced(state.source, at, [-1 if value is None else SOURCES.index(value) for value in source]),
+        review=_replaced(state.review, at, [REVIEWS.index(value) for value in review]),
+        is_linted=_replaced(state.is_linted, at, is_linted),
+        is_favorite=_replaced(state.is_favorite, at, is_favorite),
+        score=_replaced(state.score, at, [np.nan if value is None else value for value in score]),
+    )
+
+
+def _replaced(values: NDArray, at: NDArray[np.int64], by: Sequence[Any]) -> NDArray:
+    copy = values.copy()
+    copy[at] = by
+    return copy
