@@ -1,0 +1,69 @@
+"""Which use case does a job of which kind, and what it is given to do it with."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featlas.errors import InputError
+from featlas.pipeline.progress import Progress, Stop
+from featlas.specs import ExtractSpec, Spec
+from featlas.store.session import Store
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """What a use case needs of its surroundings.
+
+    `guard(session)` is called in every transaction that publishes and raises ConflictError once the job was given to
+    another worker. `device` is auto, cpu, cuda, cuda:N or mps; `threads` 0 means all physical cores. `job_id` is None
+    where a use case is called from Python, without a job.
+    """
+
+    store: Store
+    artifacts_path: Path
+    cache_path: Path
+    device: str
+    threads: int
+    job_id: int | None
+    guard: Callable[[Any], None]
+    progress: Progress
+    stop: Stop
+
+
+UseCase = Callable[[Any, JobContext], dict[str, Any]]
+"""(spec, context) → the result that the job row keeps, ready for JSON."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of job: the class of its spec, and the use case as `module:function`, imported when it is first needed."""
+
+    spec_class: type[Spec]
+    use_case: str
+
+    def load(self) -> UseCase:
+        """The function itself."""
+        module, _, function = self.use_case.partition(":")
+        return getattr(importlib.import_module(module), function)
+
+
+KINDS: Mapping[str, Kind] = {
+    "extraction": Kind(ExtractSpec, "featlas.pipeline.extract:run_extraction"),
+}
+
+
+def find_kind(kinds: Mapping[str, Kind], name: str) -> Kind:
+    """The kind of this name; raises InputError where this version knows none."""
+    if name not in kinds:
+        raise InputError(f"this version of Featlas knows no jobs of kind {name!r}; expected one of {', '.join(kinds)}")
+    return kinds[name]
+
+
+def kind_of(kinds: Mapping[str, Kind], spec: Spec) -> str:
+    """The name of the kind that a spec asks for; raises InputError where there is none."""
+    for name, kind in kinds.items():
+        if type(spec) is kind.spec_class:
+            return name
+    raise InputError(f"{type(spec).__name__} is not the spec of a job")
