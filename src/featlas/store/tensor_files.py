@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from featlas.store.atomic_files import write_atomically
 
+_METADATA_KEY = "featlas"
 _DTYPES = {
     "U8": np.uint8,
     "U16": np.uint16,
@@ -32,7 +33,9 @@ def save_tensors(path: Path, arrays: Mapping[str, NDArray], metadata: Mapping[st
     """Write arrays as one safetensors file, atomically, with a sha256 of everything in it in its metadata."""
     dense = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     sha256 = _content_sha256(((name, dense[name]) for name in sorted(dense)), metadata)
-    write_atomically(path, safetensors.numpy.save(dense, {**metadata, "sha256": sha256}))
+    # One entry only: the library writes several in no fixed order, and same content shall give the same file.
+    header = json.dumps({**metadata, "sha256": sha256}, sort_keys=True)
+    write_atomically(path, safetensors.numpy.save(dense, {_METADATA_KEY: header}))
 
 
 def _content_sha256(arrays: Iterable[tuple[str, NDArray]], metadata: Mapping[str, str]) -> str:
@@ -103,10 +106,10 @@ def open_tensors(path: Path) -> TensorFile:
             raise ValueError(f"{n_bytes} bytes, too short for its header")
         header = json.loads(bytes(_read_exactly(file, 8, n_header)))
     try:
-        metadata = header.pop("__metadata__", {})
+        metadata = dict(json.loads(header.pop("__metadata__", {})[_METADATA_KEY]))
         entries = {name: _parse_entry(fields, 8 + n_header) for name, fields in header.items()}
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"its header is not one of safetensors ({error!r})") from error
+        raise ValueError(f"its header is not one of Featlas' ({error!r})") from error
     expected = max((entry.start + entry.n_bytes for entry in entries.values()), default=8 + n_header)
     if expected != n_bytes:
         raise ValueError(f"{n_bytes} bytes, expected {expected}")
