@@ -111,22 +111,10 @@ def _defined(tree: ast.AST, prefix: str) -> Iterator[str]:
                 yield from _defined(node, f"{prefix}{name}.")
             case ast.AnnAssign(target=ast.Name(id=name)):
                 yield prefix + name
-            case ast.Assign(targets=targets, value=value):
-                names = [target.id for target in targets if isinstance(target, ast.Name)]
-                yield from (prefix + name for name in names)
-                yield from (f"{prefix}{name}.{column}" for name in names for column in _table_columns(value))
+            case ast.Assign(targets=targets):
+                yield from (prefix + target.id for target in targets if isinstance(target, ast.Name))
             case ast.If() | ast.Try() | ast.With():
                 yield from _defined(node, prefix)
-
-
-def _table_columns(value: ast.expr) -> Iterator[str]:
-    """The columns, constraints and indexes that a call such as `Table("runs", metadata, Column("id", …))` names."""
-    if not isinstance(value, ast.Call):
-        return
-    for argument in value.args:
-        inner = argument.value if isinstance(argument, ast.Starred) else argument
-        if isinstance(inner, ast.Call) and inner.args and isinstance(inner.args[0], ast.Constant):
-            yield str(inner.args[0].value)
 
 
 def main() -> int:

@@ -70,6 +70,10 @@ def test_a_banned_module_name_is_found() -> None:
     ]
 
 
+def test_a_noun_for_the_systems_processes_and_a_tests_sentence_are_fine() -> None:
+    assert _messages(OPENING + "def spawn_process(): pass\ndef test_process_data(): pass\n") == []
+
+
 def test_words_that_only_contain_a_banned_word_are_fine() -> None:
     source = OPENING + "def read_metadata(): pass\nclass Database: pass\ndef handler_of(): pass\n"
     assert _messages(source) == []
