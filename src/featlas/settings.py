@@ -38,3 +38,8 @@ class Settings(BaseSettings):
     def cache_path(self) -> Path:
         """Folder for converted models and other things that can be made again."""
         return self.home / "cache"
+
+    @property
+    def logs_path(self) -> Path:
+        """Folder for the output of workers, one file per job."""
+        return self.home / "logs"

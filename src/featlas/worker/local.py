@@ -1,0 +1,212 @@
+"""The runner without a broker: it starts one fresh process per job, watches it, and takes back what a dead one held."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from featlas import errors
+from featlas.domain import JobState
+from featlas.errors import ConflictError, ExternalError, FeatlasError, JobCancelled, JobPaused
+from featlas.store import jobs
+from featlas.store.job_views import DEFAULT_QUEUE, Job, fetch_job, find_queued
+from featlas.store.jobs import Lease
+from featlas.store.lease_owner import Owner
+from featlas.store.session import Store
+
+COMMAND = (sys.executable, "-m", "featlas.entry.worker")
+POLL_S = 0.2
+
+OnUpdate = Callable[[Job], None]
+
+
+class LocalRunner:
+    """Runs jobs of one store on this machine.
+
+    `logs_path` takes each worker's output as job-ID.log; `command` and `env` start a worker, whose settings must name
+    the same store; `grace_s` is how long a cancelled worker may take to stop; `max_crashes` deaths in a row without
+    progress fail a job.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        logs_path: Path,
+        *,
+        command: Sequence[str] = COMMAND,
+        env: Mapping[str, str] | None = None,
+        grace_s: float = 10.0,
+        max_crashes: int = 3,
+    ) -> None:
+        self._store, self._logs_path = store, logs_path
+        self._command, self._env = tuple(command), env
+        self._grace_s, self._max_crashes = grace_s, max_crashes
+
+    def run(self, job_id: int, on_update: OnUpdate | None = None) -> Job:
+        """Work on a queued job until it is at rest (ended or paused), starting again after a crash; returns its row.
+
+        `on_update` gets the row a few times a second. In the main thread, SIGINT and SIGTERM cancel the job: at first
+        in order, after `grace_s` or at the second signal by force. The calling thread must live as long as the job: its
+        end kills the worker. Raises ConflictError where the job is not queued or another worker has it.
+        """
+        jobs.reconcile(self._store)
+        job = fetch_job(self._store, job_id)
+        if job.state is not JobState.QUEUED:
+            raise ConflictError(f"job {job_id} is {job.state}; only a queued job can be started")
+        orders = _Orders()
+        with _signals_call(orders.count_signal):
+            return self._run_to_rest(job, orders, on_update or _ignore)
+
+    def serve(self, stop: threading.Event, queues: Collection[str] = (DEFAULT_QUEUE,), *, poll_s: float = 1.0) -> None:
+        """Run the jobs of these queues one after another, the oldest first, until `stop` is set.
+
+        A job that runs then is handed back to the queue, for the next worker to go on with. In the main thread SIGINT
+        and SIGTERM set `stop`.
+        """
+        with _signals_call(stop.set):
+            while not stop.is_set():
+                jobs.reconcile(self._store)
+                job = find_queued(self._store, queues)
+                if job is None:
+                    stop.wait(poll_s)
+                    continue
+                try:
+                    self._run_to_rest(job, _Orders(hand_back=stop), _ignore)
+                except ConflictError:
+                    continue  # another worker was quicker
+
+    def _run_to_rest(self, job: Job, orders: "_Orders", on_update: OnUpdate) -> Job:
+        while not (job.is_at_rest or orders.hand_back.is_set()):
+            with self._started(job.id) as child:
+                self._watch(child, job.id, orders, on_update)
+            job = self._settled(child, job, orders)
+            on_update(job)
+        return job
+
+    @contextmanager
+    def _started(self, job_id: int) -> Iterator[subprocess.Popen[bytes]]:
+        log_path = self._log_path(job_id)
+        try:
+            log_path.parent.mkdir(parents=True, exist_ok=True)
+            log = log_path.open("ab")
+        except OSError as error:
+            raise ExternalError(
+                f"cannot write the log {log_path}: {error.strerror}; make room or set FEATLAS_HOME"
+            ) from error
+        with log:
+            # Its own session, so that Ctrl-C in a terminal reaches us only, and the job is cancelled in order.
+            child = subprocess.Popen(
+                [*self._command, "run-job", str(job_id), "--parent", str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._env,
+                start_new_session=True,
+            )
+        try:
+            yield child
+        finally:
+            if child.poll() is None:
+                child.kill()
+            child.wait()
+
+    def _watch(self, child: subprocess.Popen[bytes], job_id: int, orders: "_Orders", on_update: OnUpdate) -> None:
+        kill_at = None
+        while child.poll() is None:
+            if orders.n_signals and kill_at is None:
+                kill_at = time.monotonic() + self._grace_s
+                _request_cancel(self._store, job_id)
+                child.terminate()
+            is_late = kill_at is not None and time.monotonic() > kill_at
+            if is_late or orders.n_signals > 1 or orders.hand_back.is_set():
+                child.kill()
+            on_update(fetch_job(self._store, job_id))
+            try:
+                child.wait(POLL_S)
+            except subprocess.TimeoutExpired:
+                continue
+
+    def _settled(self, child: subprocess.Popen[bytes], before: Job, orders: "_Orders") -> Job:
+        """The job's row after its worker ended; what the worker still held is taken back."""
+        job = fetch_job(self._store, before.id)
+        if job.state is JobState.RUNNING:
+            owner = Owner.parse(job.lease_owner or "")
+            if not (owner.is_on_this_host and owner.pid == child.pid):
+                raise ConflictError(f"job {job.id} is being worked on by process {owner.pid} on {owner.host}")
+            lease = Lease(job.id, job.attempt, job.lease_owner or "")
+            is_crash = not orders.hand_back.is_set()
+            return jobs.take_back(self._store, lease, max_crashes=self._max_crashes if is_crash else None)
+        if job.state is JobState.QUEUED and job.attempt == before.attempt and not orders.hand_back.is_set():
+            raise ExternalError(
+                f"the worker of job {job.id} ended with code {child.returncode} before it could take the job;"
+                f" its output is in {self._log_path(job.id)}"
+            )
+        return job
+
+    def _log_path(self, job_id: int) -> Path:
+        return self._logs_path / f"job-{job_id}.log"
+
+
+def follow(store: Store, job_id: int, on_update: OnUpdate, *, poll_s: float = 0.5) -> Job:
+    """Call `on_update` with the row of a job, whoever works on it, until it is at rest; returns its last row."""
+    while True:
+        job = fetch_job(store, job_id)
+        on_update(job)
+        if job.is_at_rest:
+            return job
+        time.sleep(poll_s)
+
+
+def job_error(job: Job) -> FeatlasError | None:
+    """The error that ended or paused a job, with the class, message and exit code of its worker; None if all is well."""
+    if job.state is JobState.CANCELLED:
+        return JobCancelled(f"job {job.id} was cancelled; `featlas jobs resume {job.id}` goes on from what is done")
+    if job.state is JobState.PAUSED:
+        return JobPaused(f"job {job.id} was paused; `featlas jobs resume {job.id}` goes on from what is done")
+    if job.state is not JobState.FAILED:
+        return None
+    kind = getattr(errors, job.error_class or "", FeatlasError)
+    return kind(job.error_message or f"job {job.id} failed without a message")
+
+
+@dataclass
+class _Orders:
+    """What the runner is told while a job runs: signals cancel it, `hand_back` gives it back to the queue."""
+
+    n_signals: int = 0
+    hand_back: threading.Event = field(default_factory=threading.Event)
+
+    def count_signal(self) -> None:
+        """One more."""
+        self.n_signals += 1
+
+
+@contextmanager
+def _signals_call(act: Callable[[], None]) -> Iterator[None]:
+    """Let SIGINT and SIGTERM do this instead of ending us; outside the main thread Python takes none, so nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: act()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _request_cancel(store: Store, job_id: int) -> None:
+    try:
+        jobs.request_cancel(store, job_id)
+    except ConflictError:
+        return  # it ended just now
+
+
+def _ignore(_job: Job) -> None:
+    return

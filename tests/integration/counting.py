@@ -1,0 +1,66 @@
+"""A small real kind of job: it counts into a file, goes on where the file ends, and dies in the ways that jobs die.
+
+Run as a module it is a worker that knows this kind, as `featlas.entry.worker` knows the product's.
+"""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+from featlas.entry.worker import main
+from featlas.errors import InputError
+from featlas.pipeline.registry import JobContext, Kind
+from featlas.query import parse_query
+from featlas.specs import Spec
+
+
+class CountSpec(Spec):
+    """Count to n, a number every step_s seconds; `at` says when to do what."""
+
+    n: int = 5
+    path: str
+    step_s: float = 0.0
+    at: int = -1
+    what: Literal["", "input_error", "query_error", "bug", "crash", "exit", "deaf"] = ""
+
+
+def count(spec: CountSpec, context: JobContext) -> dict[str, Any]:
+    path = Path(spec.path)
+    done = len(path.read_text().split()) if path.exists() else 0
+    context.progress.phase("count", spec.n, "numbers")
+    context.progress.advance(done)
+    for number in range(done, spec.n):
+        if spec.what != "deaf":
+            context.stop.check()
+        if number == spec.at:
+            _act(spec.what)
+        time.sleep(spec.step_s)
+        with path.open("a") as file:
+            file.write(f"{number}\n")
+        context.progress.advance(1, last=number)
+    with context.store.write() as session:
+        context.guard(session)
+    return {"n": spec.n, "job": context.job_id, "threads": context.threads}
+
+
+def _act(what: str) -> None:
+    match what:
+        case "input_error":
+            raise InputError("the number 3 is not allowed")
+        case "query_error":
+            parse_query("densty:3")
+        case "bug":
+            raise ValueError("a mistake")
+        case "crash":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "exit":
+            sys.exit(7)
+
+
+KINDS = {"count": Kind(CountSpec, "tests.integration.counting:count")}
+
+if __name__ == "__main__":
+    sys.exit(main(kinds=KINDS))

@@ -1,0 +1,369 @@
+"""Jobs in real processes under real signals: finished, failed, cancelled, paused, killed, orphaned."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from tests.integration.counting import CountSpec
+
+from featlas.domain import JobState
+from featlas.errors import (
+    ConflictError,
+    ExternalError,
+    FeatlasError,
+    InputError,
+    JobCancelled,
+    JobPaused,
+    NotFoundError,
+)
+from featlas.store import jobs
+from featlas.store.job_views import Job, fetch_job, list_events
+from featlas.store.lease_owner import Owner
+from featlas.store.session import Store
+from featlas.worker.local import LocalRunner, follow, job_error
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 30.0
+
+
+@dataclass
+class Bench:
+    """A store, a home, and the ways to run jobs there."""
+
+    store: Store
+    home: Path
+    env: dict[str, str]
+
+    @property
+    def numbers(self) -> Path:
+        return self.home / "numbers"
+
+    def runner(self, **options: Any) -> LocalRunner:
+        command = options.pop("command", [sys.executable, "-m", "tests.integration.counting"])
+        return LocalRunner(self.store, self.home / "logs", command=command, env=self.env, **options)
+
+    def enqueue(self, **spec: Any) -> int:
+        return jobs.enqueue(self.store, "count", CountSpec(path=str(self.numbers), **spec)).id
+
+    def start_parent(self, job_id: int, *arguments: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "tests.integration.counting_parent", str(job_id), *arguments]
+        return subprocess.Popen(command, env=self.env, stdout=subprocess.PIPE, text=True)
+
+    def wait_for_numbers(self, n: int) -> None:
+        self.wait(lambda: self.numbers.exists() and len(self.numbers.read_text().split()) >= n)
+
+    def worker_pid(self, job_id: int) -> int:
+        return Owner.parse(fetch_job(self.store, job_id).lease_owner or "").pid
+
+    def wait(self, is_so: Callable[[], bool]) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not is_so():
+            assert time.monotonic() < end, "waited too long"
+            time.sleep(0.02)
+
+    def assert_counted(self, n: int) -> None:
+        assert [str(number) for number in range(n)] == self.numbers.read_text().split()
+
+
+def _environment(store_url: str, home: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FEATLAS_")}
+    settings = {"FEATLAS_HOME": str(home), "FEATLAS_DATABASE_URL": store_url, "FEATLAS_THREADS": "3"}
+    return {**kept, **settings, "PYTHONPATH": str(ROOT)}
+
+
+@pytest.fixture
+def bench(store: Store, store_url: str, tmp_path: Path) -> Iterator[Bench]:
+    yield Bench(store, tmp_path, _environment(store_url, tmp_path))
+    assert [] == [child.cmdline() for child in psutil.Process().children(recursive=True) if _is_worker(child)]
+
+
+@pytest.fixture
+def dialect(request: pytest.FixtureRequest) -> str:
+    """SQLite but where a test asks for both: the steps of jobs themselves are tested on both with the store."""
+    return getattr(request, "param", "sqlite")
+
+
+BOTH = pytest.mark.parametrize("dialect", ["sqlite", "postgresql"], indirect=True)
+
+
+def _is_worker(child: psutil.Process) -> bool:
+    return child.status() != psutil.STATUS_ZOMBIE and "tests.integration.counting" in " ".join(child.cmdline())
+
+
+def _in_thread(act: Callable[[], Job]) -> tuple[threading.Thread, list[Job]]:
+    results: list[Job] = []
+    thread = threading.Thread(target=lambda: results.append(act()))
+    thread.start()
+    return thread, results
+
+
+def test_a_job_runs_to_its_result(bench: Bench) -> None:
+    job_id = bench.enqueue(n=20, step_s=0.1)
+    seen: list[Job] = []
+    job = bench.runner().run(job_id, seen.append)
+    assert (JobState.SUCCEEDED, {"n": 20, "job": job_id, "threads": 3}) == (job.state, job.result)
+    assert job_error(job) is None
+    bench.assert_counted(20)
+    done = [row.progress["done"] for row in seen if row.progress]
+    assert sorted(done) == done
+    assert 2 <= len(set(done)) <= 10  # written about once a second, and at the end
+    assert job.progress is not None
+    assert ("count", 20, 20, {"last": 19.0}) == tuple(job.progress[k] for k in ("phase", "done", "total", "figures"))
+    assert job.progress["elapsed_s"] == pytest.approx(2.0, abs=1.5)
+
+
+@pytest.mark.parametrize(
+    ("what", "expected", "message", "code"),
+    [
+        ("input_error", InputError, "the number 3 is not allowed", 2),
+        ("query_error", InputError, "bad query at character 1: unknown field 'densty'", 2),
+        ("bug", FeatlasError, "unexpected ValueError: a mistake; the traceback is in ", 1),
+    ],
+)
+def test_an_error_keeps_its_class_message_and_code(
+    bench: Bench, what: str, expected: type[FeatlasError], message: str, code: int
+) -> None:
+    job = bench.runner().run(bench.enqueue(at=3, what=what))
+    error = job_error(job)
+    assert JobState.FAILED is job.state
+    assert error is not None
+    assert (expected, code) == (type(error), error.exit_code)
+    assert str(error).startswith(message)
+    bench.assert_counted(3)
+
+
+def test_an_unexpected_error_leaves_its_traceback(bench: Bench) -> None:
+    job = bench.runner().run(bench.enqueue(at=0, what="bug"))
+    path = Path((job.error_message or "").rpartition(" ")[2])
+    text = path.read_text()
+    assert bench.home / "logs" / f"job-{job.id}.log" == path
+    assert text.endswith("ValueError: a mistake\n")
+    assert "counting.py" in text
+
+
+def test_a_failed_job_goes_on_when_it_is_resumed(bench: Bench) -> None:
+    job_id = bench.enqueue(at=3, what="input_error")
+    bench.runner().run(job_id)
+    bench.numbers.write_text("0\n1\n2\n3\n")
+    jobs.resume(bench.store, job_id)
+    assert JobState.SUCCEEDED is bench.runner().run(job_id).state
+    bench.assert_counted(5)
+
+
+def test_a_job_of_an_unknown_kind_fails(bench: Bench) -> None:
+    job_id = jobs.enqueue(bench.store, "dreaming", CountSpec(path="x")).id
+    error = job_error(bench.runner().run(job_id))
+    assert isinstance(error, InputError)
+    assert "knows no jobs of kind 'dreaming'; expected one of count" in str(error)
+
+
+def test_a_request_that_this_version_cannot_read_fails(bench: Bench) -> None:
+    class OlderSpec(CountSpec):
+        gone: int = 1
+
+    job_id = jobs.enqueue(bench.store, "count", OlderSpec(path="x")).id
+    error = job_error(bench.runner().run(job_id))
+    assert isinstance(error, InputError)
+    assert f"cannot read the request of job {job_id}" in str(error)
+    assert "gone" in str(error)
+
+
+def test_a_job_is_paused_and_goes_on(bench: Bench) -> None:
+    job_id = bench.enqueue(n=60, step_s=0.05)
+    thread, results = _in_thread(lambda: bench.runner().run(job_id))
+    bench.wait_for_numbers(3)
+    jobs.request_pause(bench.store, job_id)
+    thread.join(PATIENCE_S)
+    assert JobState.PAUSED is results[0].state
+    assert isinstance(job_error(results[0]), JobPaused)
+    assert len(bench.numbers.read_text().split()) < 60
+    jobs.resume(bench.store, job_id)
+    done = bench.runner().run(job_id)
+    assert (JobState.SUCCEEDED, 2) == (done.state, done.attempt)
+    bench.assert_counted(60)
+
+
+def test_a_job_is_cancelled(bench: Bench) -> None:
+    job_id = bench.enqueue(n=200, step_s=0.05)
+    thread, results = _in_thread(lambda: bench.runner().run(job_id))
+    bench.wait_for_numbers(3)
+    jobs.request_cancel(bench.store, job_id)
+    thread.join(PATIENCE_S)
+    error = job_error(results[0])
+    assert JobState.CANCELLED is results[0].state
+    assert isinstance(error, JobCancelled)
+    assert 130 == error.exit_code
+
+
+@BOTH
+def test_a_killed_worker_is_replaced_and_nothing_is_lost(bench: Bench) -> None:
+    job_id = bench.enqueue(n=60, step_s=0.05)
+    thread, results = _in_thread(lambda: bench.runner().run(job_id))
+    for n in (3, 20):
+        bench.wait_for_numbers(n)
+        os.kill(bench.worker_pid(job_id), signal.SIGKILL)
+    thread.join(PATIENCE_S)
+    assert (JobState.SUCCEEDED, 3) == (results[0].state, results[0].attempt)
+    bench.assert_counted(60)
+    events = [event.kind for event in list_events(bench.store, job_id)]
+    assert ["queued", "started", "crashed", "started", "crashed", "started", "succeeded"] == events
+
+
+@pytest.mark.parametrize("what", ["crash", "exit"])
+def test_a_job_that_always_kills_its_worker_fails(bench: Bench, what: str) -> None:
+    job = bench.runner(max_crashes=2).run(bench.enqueue(at=0, what=what))
+    assert (JobState.FAILED, 2, "WorkerCrash") == (job.state, job.attempt, job.error_class)
+    error = job_error(job)
+    assert error is not None
+    assert ("the worker died 2 times in a row without getting any further", 1) == (str(error), error.exit_code)
+
+
+@BOTH
+def test_a_killed_parent_takes_its_worker_along_and_the_next_start_goes_on_at_once(bench: Bench) -> None:
+    job_id = bench.enqueue(n=60, step_s=0.05)
+    with bench.start_parent(job_id) as parent:
+        bench.wait_for_numbers(3)
+        worker = psutil.Process(bench.worker_pid(job_id))
+        parent.kill()
+    psutil.wait_procs([worker], timeout=PATIENCE_S)
+    assert not worker.is_running()
+    orphan = fetch_job(bench.store, job_id)
+    assert (JobState.RUNNING, 1) == (orphan.state, orphan.attempt)
+    done = bench.runner().run(job_id)
+    assert (JobState.SUCCEEDED, 2) == (done.state, done.attempt)
+    bench.assert_counted(60)
+    assert "lost" in [event.kind for event in list_events(bench.store, job_id)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_parent_cancels_in_order(bench: Bench, number: signal.Signals) -> None:
+    job_id = bench.enqueue(n=200, step_s=0.05)
+    with bench.start_parent(job_id) as parent:
+        bench.wait_for_numbers(3)
+        parent.send_signal(number)
+        output, _ = parent.communicate(timeout=PATIENCE_S)
+    assert (130, JobState.CANCELLED) == (parent.returncode, fetch_job(bench.store, job_id).state)
+    assert f"job {job_id} was cancelled; `featlas jobs resume {job_id}` goes on" in output
+    bench.assert_counted(len(bench.numbers.read_text().split()))
+
+
+def test_a_worker_that_does_not_listen_is_killed_after_the_grace(bench: Bench) -> None:
+    job_id = bench.enqueue(n=2000, step_s=0.05, what="deaf")
+    with bench.start_parent(job_id, "0.5") as parent:
+        bench.wait_for_numbers(3)
+        started = time.monotonic()
+        parent.send_signal(signal.SIGINT)
+        parent.communicate(timeout=PATIENCE_S)
+    assert time.monotonic() - started < 15
+    assert (130, JobState.CANCELLED) == (parent.returncode, fetch_job(bench.store, job_id).state)
+
+
+def test_the_second_signal_does_not_wait(bench: Bench) -> None:
+    job_id = bench.enqueue(n=2000, step_s=0.05, what="deaf")
+    with bench.start_parent(job_id, "1000") as parent:
+        bench.wait_for_numbers(3)
+        parent.send_signal(signal.SIGINT)
+        bench.wait(lambda: fetch_job(bench.store, job_id).cancel_requested)
+        parent.send_signal(signal.SIGINT)
+        parent.communicate(timeout=PATIENCE_S)
+    assert (130, JobState.CANCELLED) == (parent.returncode, fetch_job(bench.store, job_id).state)
+
+
+def test_a_signal_to_the_worker_itself_cancels(bench: Bench) -> None:
+    job_id = bench.enqueue(n=200, step_s=0.05)
+    thread, results = _in_thread(lambda: bench.runner().run(job_id))
+    bench.wait_for_numbers(3)
+    os.kill(bench.worker_pid(job_id), signal.SIGTERM)
+    thread.join(PATIENCE_S)
+    assert JobState.CANCELLED is results[0].state
+
+
+def test_a_worker_that_lost_its_lease_stops_and_changes_nothing(bench: Bench) -> None:
+    job_id = bench.enqueue(n=200, step_s=0.05)
+    command = [sys.executable, "-m", "tests.integration.counting", "run-job", str(job_id)]
+    with subprocess.Popen(command, env=bench.env, stderr=subprocess.PIPE, text=True) as worker:
+        bench.wait_for_numbers(3)
+        held = fetch_job(bench.store, job_id)
+        jobs.take_back(bench.store, jobs.Lease(job_id, held.attempt, held.lease_owner or ""))
+        _, output = worker.communicate(timeout=PATIENCE_S)
+    assert ConflictError.exit_code == worker.returncode
+    assert f"ConflictError: job {job_id} is no longer ours" in output
+    after = fetch_job(bench.store, job_id)
+    assert (JobState.QUEUED, 2, None) == (after.state, after.attempt, after.error_class)
+
+
+def test_only_one_of_two_workers_gets_the_job(bench: Bench) -> None:
+    job_id = bench.enqueue(n=20, step_s=0.05)
+    command = [sys.executable, "-m", "tests.integration.counting", "run-job", str(job_id)]
+    workers = [subprocess.Popen(command, env=bench.env, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    outputs = [worker.communicate(timeout=PATIENCE_S)[1] for worker in workers]
+    assert [0, 4, 4] == sorted(worker.returncode for worker in workers)
+    assert 2 == sum("only a queued job can be started" in output for output in outputs)
+    bench.assert_counted(20)
+
+
+def test_a_job_that_is_not_queued_is_not_run(bench: Bench) -> None:
+    job_id = bench.enqueue(n=1)
+    bench.runner().run(job_id)
+    with pytest.raises(ConflictError, match=f"job {job_id} is succeeded"):
+        bench.runner().run(job_id)
+    with pytest.raises(NotFoundError):
+        bench.runner().run(99)
+
+
+def test_a_worker_that_cannot_start_is_reported_with_its_log(bench: Bench) -> None:
+    job_id = bench.enqueue(n=1)
+    runner = bench.runner(command=[sys.executable, "-c", "raise SystemExit('no such thing')"])
+    with pytest.raises(ExternalError, match=f"ended with code 1 before .*job-{job_id}.log"):
+        runner.run(job_id)
+    assert JobState.QUEUED is fetch_job(bench.store, job_id).state
+    assert "no such thing\n" == (bench.home / "logs" / f"job-{job_id}.log").read_text()
+
+
+def test_an_unwritable_log_folder_is_the_surroundings_fault(bench: Bench) -> None:
+    (bench.home / "file").write_text("")
+    runner = LocalRunner(bench.store, bench.home / "file" / "logs")
+    with pytest.raises(ExternalError, match="cannot write the log"):
+        runner.run(bench.enqueue(n=1))
+
+
+def test_wrong_settings_are_named(bench: Bench) -> None:
+    command = [sys.executable, "-m", "featlas.entry.worker", "run-job", "1"]
+    env = {**bench.env, "FEATLAS_THREADS": "many"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert 2 == done.returncode
+    assert "a FEATLAS_ environment variable is wrong" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_jobs_are_served_in_order_until_the_end_which_hands_the_last_one_back(bench: Bench) -> None:
+    short, long = bench.enqueue(n=3), bench.enqueue(n=2000, step_s=0.05)
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: bench.runner().serve(stop, poll_s=0.05))
+    thread.start()
+    bench.wait_for_numbers(10)
+    stop.set()
+    thread.join(PATIENCE_S)
+    assert JobState.SUCCEEDED is fetch_job(bench.store, short).state
+    handed_back = fetch_job(bench.store, long)
+    assert (JobState.QUEUED, 2) == (handed_back.state, handed_back.attempt)
+    assert "lost" == list_events(bench.store, long)[-1].kind
+
+
+def test_anybody_may_follow(bench: Bench) -> None:
+    job_id = bench.enqueue(n=5, step_s=0.1)
+    thread, _ = _in_thread(lambda: bench.runner().run(job_id))
+    states: list[JobState] = []
+    last = follow(bench.store, job_id, lambda job: states.append(job.state), poll_s=0.05)
+    thread.join(PATIENCE_S)
+    assert JobState.SUCCEEDED is last.state
+    assert [JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED] == list(dict.fromkeys(states))
