@@ -1,0 +1,57 @@
+"""What the statistics of every feature need to know of the corpus, counted once per run: totals, probe, token index."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featlas.core.corpus import CorpusArrays
+from featlas.core.near_miss import TokenContexts, index_token_contexts
+from featlas.core.positions import N_BUCKETS, position_buckets
+from featlas.core.probe import Probe, choose_probe
+from featlas.core.windows import counted_slots, read_context_ranges
+from featlas.domain import N_GROUPS
+
+
+@dataclass(frozen=True)
+class CorpusTotals:
+    """Counted positions: in all, by jackknife group [16], by position bucket, by split and token [2, n_vocab]."""
+
+    n_tokens: int
+    group_n_tokens: NDArray[np.int64]
+    bucket_n_tokens: NDArray[np.int64]
+    n_occurrences: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class CorpusIndex:
+    """Totals, the probe contexts and the token → contexts index of one corpus."""
+
+    totals: CorpusTotals
+    probe: Probe
+    token_contexts: TokenContexts
+
+
+def count_totals(corpus: CorpusArrays, n_slots: int = 1 << 20) -> CorpusTotals:
+    """Read the corpus once, n_slots at a time, and count its counted positions in every way that is needed."""
+    by_group = np.zeros(N_GROUPS, dtype=np.int64)
+    by_bucket = np.zeros(N_BUCKETS, dtype=np.int64)
+    by_token = np.zeros(2 * corpus.n_vocab, dtype=np.int64)
+    for first, end in read_context_ranges(corpus, n_slots):
+        slot = counted_slots(corpus, first, end)
+        context = corpus.context_of_slot[slot]
+        document = corpus.context_document[context]
+        by_group += np.bincount(corpus.document_group[document], minlength=N_GROUPS)
+        by_bucket += np.bincount(position_buckets(slot - corpus.context_slot[context]), minlength=N_BUCKETS)
+        row = corpus.document_split[document].astype(np.int64) * corpus.n_vocab + corpus.token_ids[slot]
+        by_token += np.bincount(row, minlength=2 * corpus.n_vocab)
+    return CorpusTotals(int(by_group.sum()), by_group, by_bucket, by_token.reshape(2, corpus.n_vocab))
+
+
+def index_corpus(corpus: CorpusArrays, seed: int, n_probe: int = 512, n_per_token: int = 64) -> CorpusIndex:
+    """Read the corpus three times, in bounded memory, and build its index; the same seed gives the same index."""
+    return CorpusIndex(
+        totals=count_totals(corpus),
+        probe=choose_probe(corpus, seed, n_probe),
+        token_contexts=index_token_contexts(corpus, seed, n_per_token),
+    )
