@@ -2,6 +2,7 @@
 
 import enum
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -213,3 +214,113 @@ class FeatureBatch:
 
     def __len__(self) -> int:
         return len(self.n_fires)
+
+
+@dataclass(frozen=True)
+class ContextBatch:
+    """Contexts to be published; context `context_index[i]` has the tokens `token_ids[indptr[i]:indptr[i + 1]]`.
+
+    `token_offset` is the place of the first token in its document, in tokens.
+    """
+
+    context_index: NDArray[np.int64]
+    document_index: NDArray[np.int64]
+    token_offset: NDArray[np.int64]
+    indptr: NDArray[np.int64]
+    token_ids: NDArray[np.uint32]
+
+    def __len__(self) -> int:
+        return len(self.context_index)
+
+
+@dataclass(frozen=True)
+class SnapshotHeader:
+    """What a snapshot of a run rests on; `n_features` includes null features, `n_excluded` is by name of the cause.
+
+    `n_positions` counts all positions read, `n_tokens` those that count. `histogram_edges` are the ascending, finite
+    edges of the bins in which FeatureBatch.histogram counts. `quality` holds L0, FVU and the like, as plain numbers.
+    """
+
+    is_partial: bool
+    n_features: int
+    n_documents: int
+    n_contexts: int
+    n_positions: int
+    n_tokens: int
+    n_excluded: Mapping[str, int]
+    histogram_edges: NDArray[np.float64]
+    quality: Mapping[str, float | int | None] | None = None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % interval."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Events by value: `counts[i]` lie between `edges[i]` and `edges[i + 1]`; both empty if nothing fired."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TokenStat:
+    """How a feature and a token go together, over counted positions; `n_occurrences` is the corpus's."""
+
+    token_id: int
+    token: str
+    n_fires: int
+    n_occurrences: int
+    mean_activation: float
+    max_activation: float
+    p_fire_given_token: float | None
+    p_token_given_fire: float
+
+
+@dataclass(frozen=True)
+class Example:
+    """A context that shows something of a feature, with the feature's events in it.
+
+    `token_spans` are (start, end) code points of each token in `text`; they tile it, but tokens that split a character
+    share that character. `peak` is the position of the event of largest magnitude, `max_activation` its value; where
+    nothing fires `max_activation` is None and `peak` the position to show first.
+    """
+
+    band: str
+    document: int
+    context: int
+    token_offset: int
+    text: str
+    token_spans: tuple[tuple[int, int], ...]
+    peak: int
+    positions: tuple[int, ...]
+    values: tuple[float, ...]
+    max_activation: float | None
+    n_similar: int
+    split: Split
+
+
+@dataclass(frozen=True)
+class FeatureStats:
+    """Everything that a run says of one feature; numbers that do not exist are None, `examples` where not asked for."""
+
+    feature_index: int
+    n_fires: int
+    n_tokens: int
+    activation_frequency: float | None
+    n_contexts_fired: int
+    context_frequency: float | None
+    mean_activation: float | None
+    std_activation: float | None
+    max_activation: float | None
+    histogram: Histogram
+    top_tokens: tuple[TokenStat, ...]
+    flags: FeatureFlag
+    n_fires_excluded: int
+    intervals: Mapping[str, Interval | None]
+    examples: tuple[Example, ...] | None = None

@@ -129,7 +129,7 @@ def _schema(engine: sa.Engine) -> dict[str, dict[str, object]]:
             "unique": _sorted(found.get_unique_constraints(name)),
             "checks": _sorted(found.get_check_constraints(name)),
             "indexes": _sorted(index for index in found.get_indexes(name) if not is_ours(index["name"], "index")),
-            "rowid": _without_rowid(engine, name),
+            "sqlite": _sqlite_words(engine, name),
         }
         for name in names
     }
@@ -144,9 +144,11 @@ def _plain(thing: dict[str, Any]) -> str:
     return repr({**thing, **options})
 
 
-def _without_rowid(engine: sa.Engine, name: str) -> bool:
+def _sqlite_words(engine: sa.Engine, name: str) -> set[str]:
+    """Table options that the inspector does not tell."""
     if engine.dialect.name != "sqlite":
-        return False
+        return set()
     with engine.connect() as connection:
-        sql = connection.execute(sa.text("SELECT sql FROM sqlite_master WHERE name = :name"), {"name": name})
-        return "WITHOUT ROWID" in sql.scalar_one()
+        statement = sa.text("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :name")
+        sql = connection.execute(statement, {"name": name}).scalar_one()
+    return {word for word in ("WITHOUT ROWID", "AUTOINCREMENT") if word in sql}

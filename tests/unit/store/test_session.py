@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import exc
 
 from featlas.errors import ExternalError, InputError
 from featlas.store.session import Store
@@ -92,7 +93,7 @@ def test_a_reader_sees_one_state_while_others_write(store: Store):
 
 def test_a_read_session_saves_nothing(store: Store):
     # PostgreSQL refuses at once, SQLite forgets at the end.
-    with contextlib.suppress(sa.exc.InternalError), store.read() as session:
+    with contextlib.suppress(exc.InternalError), store.read() as session:
         session.execute(sa.insert(JobRow).values(uid="x", kind="extraction", spec={}, spec_hash="0" * 64))
     with store.read() as session:
         assert session.scalars(sa.select(JobRow)).all() == []
@@ -132,24 +133,24 @@ def test_instants_come_back_in_utc_and_naive_ones_are_refused(store: Store):
         assert abs(utc_now() - job.created_at) < dt.timedelta(minutes=1)
         earlier = session.scalars(sa.select(JobRow.uid).where(JobRow.started_at < utc_now())).all()
         assert earlier == ["a"]
-    with pytest.raises(sa.exc.StatementError, match="naive datetime"), store.write() as session:
+    with pytest.raises(exc.StatementError, match="naive datetime"), store.write() as session:
         session.add(_job("b", started_at=dt.datetime(2026, 3, 1, 12)))
 
 
 def test_states_outside_the_enumeration_are_refused_by_the_database_itself(store: Store):
     with store.write() as session:
         session.add(_job("a"))
-    with pytest.raises(sa.exc.IntegrityError, match="ck_jobs_state"), store.write() as session:
+    with pytest.raises(exc.IntegrityError, match="ck_jobs_state"), store.write() as session:
         session.execute(sa.text("UPDATE jobs SET state = 'dreaming'"))
 
 
 def test_json_with_nan_is_refused(store: Store):
-    with pytest.raises((ValueError, sa.exc.StatementError), match="Out of range float"), store.write() as session:
+    with pytest.raises((ValueError, exc.StatementError), match="Out of range float"), store.write() as session:
         session.add(_job("a", progress={"rate": float("nan")}))
 
 
 def test_foreign_keys_are_enforced(store: Store):
-    with pytest.raises(sa.exc.IntegrityError), store.write() as session:
+    with pytest.raises(exc.IntegrityError), store.write() as session:
         session.execute(sa.text("INSERT INTO job_events (job_id, seq, at, kind) VALUES (7, 1, '2026-01-01', 'x')"))
 
 

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from featlas.domain import RunState
 from featlas.store.tables.types import (
+    NEVER_REUSED,
     BigKey,
     Blob,
     Count,
@@ -25,7 +26,7 @@ class RunRow(Row):
     """An extraction: model × SAE × corpus × spec. What it found is in its current snapshot."""
 
     __tablename__ = "runs"
-    __table_args__ = (Index(None, "sae_id", "state", "finished_at"),)
+    __table_args__: Any = (Index(None, "sae_id", "state", "finished_at"), NEVER_REUSED)
 
     id: Mapped[Id]
     uid: Mapped[Uid]
@@ -53,7 +54,7 @@ class SnapshotRow(Row):
     """A state of a run; published when its run points to it, an orphan otherwise."""
 
     __tablename__ = "snapshots"
-    __table_args__ = (UniqueConstraint("run_id", "seq"),)
+    __table_args__: Any = (UniqueConstraint("run_id", "seq"), NEVER_REUSED)
 
     id: Mapped[Id]
     run_id: Mapped[int] = mapped_column(BigKey, ForeignKey("runs.id", ondelete="CASCADE"))

@@ -6,7 +6,19 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, f
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from featlas.domain import LabelSource, LabelStatus, ReviewState
-from featlas.store.tables.types import BigKey, Count, CreatedAt, Id, Json, JsonList, JsonOrNone, Row, Uid, checked
+from featlas.store.tables.types import (
+    NEVER_REUSED,
+    BigKey,
+    Count,
+    CreatedAt,
+    Id,
+    Json,
+    JsonList,
+    JsonOrNone,
+    Row,
+    Uid,
+    checked,
+)
 
 
 def fold(text: str) -> str:
@@ -23,9 +35,10 @@ class LabelRow(Row):
     """One label that was given to a feature, by whom and from what evidence; relabelling adds a row."""
 
     __tablename__ = "labels"
-    __table_args__ = (
+    __table_args__: Any = (
         Index(None, "sae_id", "feature_index"),
         CheckConstraint("confidence >= 0 AND confidence <= 1", name="confidence"),
+        NEVER_REUSED,
     )
 
     id: Mapped[Id]

@@ -59,6 +59,9 @@ def checked(members: type[enum.Enum], name: str) -> Enum:
 # SQLite numbers rows by itself only where the key is exactly INTEGER (which holds 64 bits there).
 BigKey = BigInteger().with_variant(Integer, "sqlite")
 
+NEVER_REUSED = {"sqlite_autoincrement": True}
+"""Table option: ids that people and caches hold on to are not given again after a deletion (PostgreSQL never does)."""
+
 Id = Annotated[int, mapped_column(BigKey, primary_key=True, autoincrement=True)]
 Uid = Annotated[str, mapped_column(String(36), unique=True)]
 Fingerprint = Annotated[str, mapped_column(String(64), unique=True)]

@@ -1,10 +1,23 @@
 """Work in progress: the job row is the truth about a job, and its events say what happened to it."""
 
+from typing import Any
+
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from featlas.domain import JobState
-from featlas.store.tables.types import BigKey, CreatedAt, Id, InstantOrNone, Json, JsonOrNone, Row, Uid, checked
+from featlas.store.tables.types import (
+    NEVER_REUSED,
+    BigKey,
+    CreatedAt,
+    Id,
+    InstantOrNone,
+    Json,
+    JsonOrNone,
+    Row,
+    Uid,
+    checked,
+)
 
 
 class JobRow(Row):
@@ -15,10 +28,11 @@ class JobRow(Row):
     """
 
     __tablename__ = "jobs"
-    __table_args__ = (
+    __table_args__: Any = (
         Index(None, "state", "queue", "id"),
         Index(None, "kind", "spec_hash"),
         CheckConstraint("attempt >= 0", name="attempt"),
+        NEVER_REUSED,
     )
 
     id: Mapped[Id]

@@ -11,6 +11,7 @@ branch_labels = None
 depends_on = None
 
 BIG_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+CIRCULAR_KEY = "fk_runs_current_snapshot_id_snapshots"
 
 
 def upgrade() -> None:
@@ -116,6 +117,7 @@ def _jobs() -> None:
         sa.CheckConstraint("attempt >= 0", name=op.f("ck_jobs_attempt")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
         sa.UniqueConstraint("uid", name=op.f("uq_jobs_uid")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_jobs_kind_spec_hash"), "jobs", ["kind", "spec_hash"], unique=False)
     op.create_index(op.f("ix_jobs_state_queue_id"), "jobs", ["state", "queue", "id"], unique=False)
@@ -315,9 +317,11 @@ def _runs() -> None:
         ),
         sa.ForeignKeyConstraint(["model_id"], ["models.id"], name=op.f("fk_runs_model_id_models"), ondelete="RESTRICT"),
         sa.ForeignKeyConstraint(["sae_id"], ["saes.id"], name=op.f("fk_runs_sae_id_saes"), ondelete="RESTRICT"),
+        *_current_snapshot_in_place(),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
         sa.UniqueConstraint("name", name=op.f("uq_runs_name")),
         sa.UniqueConstraint("uid", name=op.f("uq_runs_uid")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_runs_corpus_id"), "runs", ["corpus_id"], unique=False)
     op.create_index(op.f("ix_runs_current_snapshot_id"), "runs", ["current_snapshot_id"], unique=False)
@@ -424,6 +428,7 @@ def _labels() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_labels")),
         sa.UniqueConstraint("uid", name=op.f("uq_labels_uid")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_labels_evidence_run_id"), "labels", ["evidence_run_id"], unique=False)
     op.create_index(op.f("ix_labels_labeling_job_id"), "labels", ["labeling_job_id"], unique=False)
@@ -452,6 +457,7 @@ def _snapshots() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_snapshots_run_id_runs"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_snapshots")),
         sa.UniqueConstraint("run_id", "seq", name=op.f("uq_snapshots_run_id_seq")),
+        sqlite_autoincrement=True,
     )
 
 
@@ -626,15 +632,15 @@ def _scores() -> None:
 
 
 def _current_snapshot() -> None:
-    # Runs and snapshots point at each other, so this key comes after both.
-    with op.batch_alter_table("runs") as runs:
-        runs.create_foreign_key(
-            op.f("fk_runs_current_snapshot_id_snapshots"),
-            "snapshots",
-            ["current_snapshot_id"],
-            ["id"],
-            ondelete="SET NULL",
-        )
+    # Runs and snapshots point at each other. SQLite takes a key to a table that is yet to come; PostgreSQL adds it now.
+    if op.get_bind().dialect.name == "postgresql":
+        op.create_foreign_key(CIRCULAR_KEY, "runs", "snapshots", ["current_snapshot_id"], ["id"], ondelete="SET NULL")
+
+
+def _current_snapshot_in_place() -> list[sa.ForeignKeyConstraint]:
+    if op.get_bind().dialect.name == "postgresql":
+        return []
+    return [sa.ForeignKeyConstraint(["current_snapshot_id"], ["snapshots.id"], name=CIRCULAR_KEY, ondelete="SET NULL")]
 
 
 def _storage() -> None:

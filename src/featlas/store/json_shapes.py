@@ -1,0 +1,90 @@
+"""The shapes in which runs and features are printed, served and exported as JSON; the names are a contract."""
+
+from typing import Any
+
+from featlas.domain import Example, FeatureFlag, FeatureStats, TokenStat
+from featlas.store.runs import Run
+
+
+def run_to_json(run: Run) -> dict[str, Any]:
+    """One run; the counts are null until a snapshot is published."""
+    header = run.header
+    return {
+        "run": run.id,
+        "uid": run.uid,
+        "name": run.name,
+        "state": str(run.state),
+        "is_partial": header.is_partial if header else None,
+        "model": run.model,
+        "sae": run.sae,
+        "hook_point": run.hook_point,
+        "corpus": run.corpus,
+        "n_features": run.n_features,
+        "n_documents": header.n_documents if header else None,
+        "n_contexts": header.n_contexts if header else None,
+        "n_positions": header.n_positions if header else None,
+        "n_tokens": header.n_tokens if header else None,
+        "n_excluded": dict(header.n_excluded) if header else None,
+        "quality": dict(header.quality) if header and header.quality is not None else None,
+        "is_forced": run.is_forced,
+        "job": run.job_id,
+        "created_at": run.created_at.isoformat(),
+        "finished_at": run.finished_at.isoformat() if run.finished_at else None,
+    }
+
+
+def feature_to_json(feature: FeatureStats) -> dict[str, Any]:
+    """One feature; numbers that do not exist are null, `examples` is there only if they were read."""
+    shape = {
+        "feature_index": feature.feature_index,
+        "n_fires": feature.n_fires,
+        "n_tokens": feature.n_tokens,
+        "activation_frequency": feature.activation_frequency,
+        "n_contexts_fired": feature.n_contexts_fired,
+        "context_frequency": feature.context_frequency,
+        "mean_activation": feature.mean_activation,
+        "std_activation": feature.std_activation,
+        "max_activation": feature.max_activation,
+        "histogram": {"edges": list(feature.histogram.edges), "counts": list(feature.histogram.counts)},
+        "top_tokens": [_token_to_json(token) for token in feature.top_tokens],
+        "is_dead": bool(feature.flags & FeatureFlag.DEAD),
+        "is_dense": bool(feature.flags & FeatureFlag.DENSE),
+        "n_fires_excluded": feature.n_fires_excluded,
+        "intervals": {
+            name: None if ends is None else {"low": ends.low, "high": ends.high}
+            for name, ends in feature.intervals.items()
+        },
+    }
+    if feature.examples is not None:
+        shape["examples"] = [_example_to_json(example) for example in feature.examples]
+    return shape
+
+
+def _token_to_json(token: TokenStat) -> dict[str, Any]:
+    return {
+        "token_id": token.token_id,
+        "token": token.token,
+        "n_fires": token.n_fires,
+        "n_occurrences": token.n_occurrences,
+        "mean_activation": token.mean_activation,
+        "max_activation": token.max_activation,
+        "p_fire_given_token": token.p_fire_given_token,
+        "p_token_given_fire": token.p_token_given_fire,
+    }
+
+
+def _example_to_json(example: Example) -> dict[str, Any]:
+    return {
+        "band": example.band,
+        "document": example.document,
+        "context": example.context,
+        "token_offset": example.token_offset,
+        "text": example.text,
+        "token_spans": [list(span) for span in example.token_spans],
+        "peak": example.peak,
+        "positions": list(example.positions),
+        "values": list(example.values),
+        "max_activation": example.max_activation,
+        "n_similar": example.n_similar,
+        "split": example.split.name.lower(),
+    }
