@@ -12,6 +12,7 @@ from sqlalchemy import String, cast, func, select
 from sqlalchemy.orm import Session
 
 from featlas.errors import NotFoundError
+from featlas.store.blobs import unpack_array
 from featlas.store.columns import REVIEWS, SOURCES, Columns, StateColumns
 from featlas.store.tables import FeatureColumnRow, FeatureStateRow, RunRow, SnapshotRow
 
@@ -69,7 +70,7 @@ def load_facts(session: Session, snapshot_id: int) -> dict[str, NDArray]:
         .where(FeatureColumnRow.snapshot_id == snapshot_id)
         .order_by(FeatureColumnRow.name)
     )
-    facts: dict[str, NDArray] = {name: np.frombuffer(content, dtype=dtype) for name, dtype, content in rows}
+    facts: dict[str, NDArray] = {name: unpack_array(content, dtype) for name, dtype, content in rows}
     if FLAGS not in facts:
         raise NotFoundError(f"snapshot {snapshot_id} has no columns; extract the run again")
     return facts

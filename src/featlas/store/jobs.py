@@ -6,7 +6,6 @@ Times are this machine's clock; hosts that share a database keep theirs in step 
 """
 
 import datetime as dt
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from featlas.store.job_views import DEFAULT_QUEUE, ENDED, Job, job_of, unknown_j
 from featlas.store.lease_owner import Owner
 from featlas.store.session import Store
 from featlas.store.tables import JobEventRow, JobRow, utc_now
+from featlas.store.uids import new_uid
 
 RESUMABLE = (JobState.PAUSED, JobState.FAILED, JobState.CANCELLED)
 
@@ -46,7 +46,7 @@ def enqueue(store: Store, kind: str, spec: Spec, *, queue: str = DEFAULT_QUEUE, 
     """Add a job to the queue; its first attempt is number 1."""
     with store.write() as session:
         row = JobRow(
-            uid=_new_uid(),
+            uid=new_uid(),
             kind=kind,
             spec=spec.model_dump(mode="json"),
             spec_hash=spec.content_hash(),
@@ -206,13 +206,6 @@ def make_guard(lease: Lease) -> Callable[[Session], None]:
             raise _lost(lease)
 
     return guard
-
-
-def _new_uid() -> str:
-    """A UUID of version 7 (RFC 9562): 48 bits of milliseconds, then chance, so that uids sort by their birth."""
-    stamp = int(utc_now().timestamp() * 1000)
-    chance = uuid.uuid4().int
-    return str(uuid.UUID(int=(stamp << 80) | (0x7 << 76) | (chance & ~(~0 << 76) & ~(0x3 << 62)) | (0x2 << 62)))
 
 
 def _locked(session: Session, job_id: int) -> JobRow:

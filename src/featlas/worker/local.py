@@ -164,7 +164,7 @@ def follow(store: Store, job_id: int, on_update: OnUpdate, *, poll_s: float = 0.
 
 
 def job_error(job: Job) -> FeatlasError | None:
-    """The error that ended or paused a job, with the class, message and exit code of its worker; None if all is well."""
+    """The error that ended or paused a job, with its class, message and exit code there; None if all is well."""
     if job.state is JobState.CANCELLED:
         return JobCancelled(f"job {job.id} was cancelled; `featlas jobs resume {job.id}` goes on from what is done")
     if job.state is JobState.PAUSED:
