@@ -40,3 +40,23 @@ class CorpusArrays:
     def n_documents(self) -> int:
         """Number of documents."""
         return len(self.document_split)
+
+    def head(self, n_slots: int) -> "CorpusArrays":
+        """The corpus of the first n slots, a whole number of blocks: what a partial snapshot describes."""
+        if n_slots >= len(self.token_ids):
+            return self
+        n_contexts = int(np.searchsorted(self.context_slot, n_slots))
+        n_documents = int(self.context_document[:n_contexts].max()) + 1 if n_contexts else 0
+        return CorpusArrays(
+            token_ids=self.token_ids[:n_slots],
+            cause=self.cause[:n_slots],
+            context_of_slot=np.minimum(self.context_of_slot[:n_slots], np.uint32(n_contexts)),
+            context_slot=self.context_slot[:n_contexts],
+            context_n=self.context_n[:n_contexts],
+            context_document=self.context_document[:n_contexts],
+            context_token_offset=self.context_token_offset[:n_contexts],
+            document_split=self.document_split[:n_documents],
+            document_group=self.document_group[:n_documents],
+            document_key=self.document_key[:n_documents],
+            n_vocab=self.n_vocab,
+        )

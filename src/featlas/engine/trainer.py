@@ -113,11 +113,12 @@ class Trainer:
         """One optimiser step on a batch in the model's own units. x: [batch, d_in]."""
         x = (x - self.mean) * self.scale
         centered = x - self.b_dec
-        pre = torch.addmm(self.b_enc, centered, self.W_enc.T).relu_()
-        acts = self._select(pre)
+        # bfloat16 only chooses which features fire; what they are worth is computed in float32 where they do.
+        rough = (centered.bfloat16() @ self.W_enc.bfloat16().T).float().add_(self.b_enc)
+        acts = self._exact(self._select(rough), centered)
         error = acts @ self.W_dec + self.b_dec - x
         self._set_gradients(acts, centered, error)
-        n_dead = self._revive_dead(pre, centered, error)
+        n_dead = self._revive_dead(centered, error)
         self._follow_silence(acts)
         self._update()
         return StepReport(
@@ -146,16 +147,21 @@ class Trainer:
         self.threshold = memory * self.threshold + (1 - memory) * lowest
         return _csr(found[:, 0], found[:, 1], values, pre.shape)
 
+    def _exact(self, chosen: Tensor, centered: Tensor) -> Tensor:
+        values = _sampled_product(chosen, centered, self.W_enc).values() + self.b_enc[chosen.col_indices()]
+        return _csr(_rows_of(chosen), chosen.col_indices(), values.relu_(), chosen.shape)
+
     def _set_gradients(self, acts: Tensor, centered: Tensor, error: Tensor) -> None:
         """Gradients of the mean squared error over total variance."""
         slope = error * (2 / (len(error) * self.total_variance))
         d_acts = _sampled_product(acts, slope, self.W_dec)
+        d_acts.values().mul_(acts.values() > 0)
         _grad(self.W_dec)[:] = _transpose(acts) @ slope
         _grad(self.W_enc)[:] = _transpose(d_acts) @ centered
         _grad(self.b_enc)[:] = _column_sums(d_acts)
         _grad(self.b_dec)[:] = slope.sum(0) - (d_acts @ self.W_enc).sum(0)
 
-    def _revive_dead(self, pre: Tensor, centered: Tensor, error: Tensor) -> int:
+    def _revive_dead(self, centered: Tensor, error: Tensor) -> int:
         """Add the auxiliary gradient: dead features learn to reconstruct what the living left over."""
         dead = (self.silent_tokens >= self.options.dead_after_tokens).nonzero().flatten()
         n_chosen = min(self.d_in // 2, len(dead))
@@ -163,8 +169,9 @@ class Trainer:
             return len(dead)
         scores = centered @ self.W_enc[dead].T + self.b_enc[dead]
         values, features = scores.topk(n_chosen, dim=1)
-        rows = torch.arange(len(pre)).repeat_interleave(n_chosen)
-        acts = _csr(rows, dead[features.flatten()], values.flatten().relu(), pre.shape)
+        rows = torch.arange(len(centered)).repeat_interleave(n_chosen)
+        shape = torch.Size((len(centered), self.options.d_sae))
+        acts = _csr(rows, dead[features.flatten()], values.flatten().relu(), shape)
         residual = acts @ self.W_dec + error
         slope = residual * (2 * self.options.aux_coefficient / (len(error) * self.total_variance))
         d_acts = _sampled_product(acts, slope, self.W_dec)

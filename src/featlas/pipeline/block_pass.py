@@ -42,7 +42,7 @@ class Target:
 
 @dataclass(frozen=True)
 class BatchRows:
-    """A padded batch and where its rows come from: `mask` picks the real tokens, `slot` is their address in the block."""
+    """A padded batch and where its rows lie: `mask` picks the real tokens, `slot` is their address in the block."""
 
     token_ids: torch.Tensor  # [n_contexts, longest]
     mask: torch.Tensor  # [n_contexts, longest]
@@ -77,7 +77,7 @@ def run_blocks(
         save_block(plan.folder, block, read_block(plan, corpus, block, model, target, progress, stop))
 
 
-def read_block(  # noqa: PLR0913 - one block needs all of these and nothing groups them honestly
+def read_block(
     plan: Plan, corpus: CorpusArrays, block: int, model: LanguageModel, target: Target, progress: Progress, stop: Stop
 ) -> BlockArrays:
     """Run the model and the SAE over one block."""

@@ -27,13 +27,9 @@ class OpenedSae:
 
 def model_place(spec: ModelSpec, cache_path: Path) -> str:
     """The folder or hub id behind a spec's model name."""
-    return (
-        converted_model(cache_path)
-        if spec.model == ALIAS
-        else str(Path(spec.model).expanduser())
-        if spec.model.startswith("~")
-        else spec.model
-    )
+    if spec.model == ALIAS:
+        return converted_model(cache_path)
+    return str(Path(spec.model).expanduser()) if spec.model.startswith("~") else spec.model
 
 
 def open_tokenizer(spec: ModelSpec, cache_path: Path) -> Tokenizer:
@@ -42,7 +38,7 @@ def open_tokenizer(spec: ModelSpec, cache_path: Path) -> Tokenizer:
 
 
 def open_model(spec: ModelSpec, cache_path: Path, device: str, threads: int) -> LanguageModel:
-    """The language model, on its device; torch's CPU threads are set here because a thread count is part of the recipe."""
+    """The language model, on its device; sets torch's CPU threads, which are part of a run's recipe."""
     if threads:
         torch.set_num_threads(threads)
     place = model_place(spec, cache_path)
