@@ -7,7 +7,7 @@ from pathlib import Path
 
 from featlas.errors import InputError, NotFoundError
 from featlas.sources.text_files import SUFFIXES, find_suffix, read_file
-from featlas.sources.text_rows import Document
+from featlas.sources.text_rows import Document, to_json
 from featlas.sources.text_sets import PREFIX, HubName, is_saved_set, read_hub_set, read_saved_set
 from featlas.specs import TextSpec
 
@@ -61,7 +61,7 @@ def find_inputs(spec: TextSpec) -> list[TextInput]:
         elif path.is_file() and find_suffix(path) not in SUFFIXES:
             raise InputError(f"{path}: unknown suffix; expected one of {' '.join(SUFFIXES)}, or a folder")
         else:
-            inputs.append(TextInput(path, path.name))
+            inputs.append(TextInput(path, to_json(path.name)))
     return inputs
 
 
@@ -74,7 +74,7 @@ def _find_in_folder(folder: Path) -> list[TextInput]:
         if not path.is_file() or any(part.startswith(".") for part in relative.parts):
             continue
         if find_suffix(path) in SUFFIXES:
-            found.append(TextInput(path, f"{folder.resolve().name}/{relative.as_posix()}"))
+            found.append(TextInput(path, to_json(f"{folder.resolve().name}/{relative.as_posix()}")))
         else:
             n_skipped += 1
     if not found:
