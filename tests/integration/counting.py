@@ -30,8 +30,7 @@ class CountSpec(Spec):
 def count(spec: CountSpec, context: JobContext) -> dict[str, Any]:
     path = Path(spec.path)
     done = len(path.read_text().split()) if path.exists() else 0
-    context.progress.phase("count", spec.n, "numbers")
-    context.progress.advance(done)
+    context.progress.phase("count", spec.n, "numbers", done=done)
     for number in range(done, spec.n):
         if spec.what != "deaf":
             context.stop.check()

@@ -18,8 +18,8 @@ _SAMPLE_EVERY_S = 0.5
 class Progress(Protocol):
     """Told by a use case where it is."""
 
-    def phase(self, name: str, total: int | None = None, unit: str = "") -> None:
-        """A new phase begins: `total` units of work where that is known, else None."""
+    def phase(self, name: str, total: int | None = None, unit: str = "", *, done: int = 0) -> None:
+        """A new phase begins: `total` units of work where that is known, else None; `done` were done before a resume."""
         ...
 
     def advance(self, n: int = 1, **figures: float) -> None:
@@ -38,7 +38,7 @@ class Stop(Protocol):
 class NoProgress:
     """For callers who do not want to know."""
 
-    def phase(self, name: str, total: int | None = None, unit: str = "") -> None:
+    def phase(self, name: str, total: int | None = None, unit: str = "", *, done: int = 0) -> None:
         """Nothing."""
 
     def advance(self, n: int = 1, **figures: float) -> None:
@@ -83,14 +83,14 @@ class Meter:
         self._clock = clock
         self._lock = threading.Lock()
         self._phases: list[dict[str, Any]] = []
-        self._start("", None, "")
+        self._start("", None, "", 0)
 
-    def phase(self, name: str, total: int | None = None, unit: str = "") -> None:
-        """End the phase before, if any, and begin this one."""
+    def phase(self, name: str, total: int | None = None, unit: str = "", *, done: int = 0) -> None:
+        """End the phase before, if any, and begin this one; rates do not count what was done before it."""
         with self._lock:
             if self._name:
                 self._phases.append({"phase": self._name, "done": self._done, "elapsed_s": self._elapsed_s()})
-            self._start(name, total, unit)
+            self._start(name, total, unit, done)
 
     def advance(self, n: int = 1, **figures: float) -> None:
         """Count `n` units more."""
@@ -128,11 +128,11 @@ class Meter:
                 "phases": [dict(phase) for phase in self._phases],
             }
 
-    def _start(self, name: str, total: int | None, unit: str) -> None:
+    def _start(self, name: str, total: int | None, unit: str, done: int) -> None:
         self._name, self._total, self._unit = name, total, unit
-        self._done = 0
+        self._done = int(done)
         self._figures: dict[str, float | None] = {}
-        self._samples: deque[tuple[float, int]] = deque([(self._clock(), 0)])
+        self._samples: deque[tuple[float, int]] = deque([(self._clock(), self._done)])
         self._started = self._samples[0][0]
 
     def _elapsed_s(self) -> float:

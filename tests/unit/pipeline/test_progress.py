@@ -55,6 +55,15 @@ def test_a_worker_that_hangs_gets_slower() -> None:
     assert (0.5, 100.0) == (meter.snapshot()["rate"], meter.snapshot()["eta_s"])
 
 
+def test_what_was_done_before_a_resume_is_no_speed() -> None:
+    clock = Clock()
+    meter = Meter(clock)
+    meter.phase("read", 1000, done=900)
+    clock.now += 1
+    meter.advance(50)
+    assert (950, 50.0, 1.0) == tuple(meter.snapshot()[k] for k in ("done", "rate", "eta_s"))
+
+
 def test_before_anything_is_done_nothing_is_known() -> None:
     shown = Meter(Clock()).snapshot()
     assert ("", 0, None, None, []) == tuple(shown[k] for k in ("phase", "done", "rate", "eta_s", "phases"))
