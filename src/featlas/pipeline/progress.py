@@ -19,7 +19,7 @@ class Progress(Protocol):
     """Told by a use case where it is."""
 
     def phase(self, name: str, total: int | None = None, unit: str = "", *, done: int = 0) -> None:
-        """A new phase begins: `total` units of work where that is known, else None; `done` were done before a resume."""
+        """A new phase begins: `total` units of work where that is known, else None; `done`: before a resume."""
         ...
 
     def advance(self, n: int = 1, **figures: float) -> None:
