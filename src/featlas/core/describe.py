@@ -153,7 +153,9 @@ def _assemble(
 ) -> FeatureDescription:
     moments, totals = first.moments, index.totals
     intervals = find_intervals(moments, totals, corpus.n_documents)
-    columns = derive_columns(moments, totals, corpus) | intervals
+    columns = derive_columns(moments, totals, corpus)
+    for name, interval in intervals.items():
+        columns[f"{name}_low"], columns[f"{name}_high"] = interval.low, interval.high
     columns["n_fires_excluded"] = features.n_fires_excluded
     columns["max_excluded"] = np.where(features.n_fires_excluded > 0, features.max_excluded, np.nan)
     batch = FeatureBatch(
@@ -172,7 +174,7 @@ def _assemble(
         histogram=first.histograms.events,
         peak_histogram=first.histograms.peaks,
         position_profile=first.positions,
-        intervals=intervals,
+        intervals={name: np.stack([ends.low, ends.high], axis=1) for name, ends in intervals.items()},
         top_tokens=select_top_tokens(first.tokens, totals.n_occurrences.sum(axis=0), options.top_tokens),
         examples=bands,
     )
@@ -195,18 +197,14 @@ def derive_columns(moments: MomentsResult, totals: CorpusTotals, corpus: CorpusA
     }
 
 
-def find_intervals(moments: MomentsResult, totals: CorpusTotals, n_documents: int) -> dict[str, NDArray[np.float64]]:
-    """95 % intervals as NAME_low and NAME_high of activation_frequency, document_frequency and mean_activation."""
+def find_intervals(moments: MomentsResult, totals: CorpusTotals, n_documents: int) -> dict[str, Interval]:
+    """95 % intervals of activation_frequency, document_frequency and mean_activation."""
     counts = FrequencyCounts(moments.group_n_fires, moments.n_documents_fired, totals.group_n_tokens, n_documents)
-    intervals: dict[str, Interval] = {
+    return {
         "activation_frequency": frequency_interval(counts),
         "document_frequency": exact_binomial(moments.n_documents_fired, n_documents),
         "mean_activation": mean_interval(moments.group_sum, moments.group_n_fires),
     }
-    ends = {}
-    for name, interval in intervals.items():
-        ends[f"{name}_low"], ends[f"{name}_high"] = interval.low, interval.high
-    return ends
 
 
 def find_flags(features: FeatureRange, n_fires: NDArray[np.int64], n_tokens: int, n_real: int) -> NDArray[np.uint32]:

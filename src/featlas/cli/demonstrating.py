@@ -1,0 +1,105 @@
+"""`featlas demo`: the main job on real input from a fresh checkout, and three features chosen by stated rules."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from sqlalchemy.orm import Session
+
+import featlas
+from featlas.cli.extracting import extract_in
+from featlas.cli.showing import print_feature_page, print_run_header
+from featlas.cli.surroundings import opened
+from featlas.domain import FeatureFlag, FeatureStats
+from featlas.errors import NotFoundError
+from featlas.specs import ExtractSpec
+from featlas.store.read import fetch_feature, read_features
+from featlas.store.runs import Run
+
+MIN_FIRES = 50  # a feature worth looking at has at least this many firings to look at
+BROAD_TOKEN_SHARE = 0.1
+CORPUS, SAE = "demo-corpus.jsonl.gz", "demo-sae"
+
+
+def data_folder() -> Path:
+    """Where the demo's corpus and SAE lie in a checkout."""
+    folder = Path(featlas.__file__).parents[2] / "data"
+    if not (folder / SAE).is_dir():
+        raise NotFoundError(f"the demo's files are not in {folder}; run the demo from a checkout of the repository")
+    return folder
+
+
+def run_demo(tokens: int, *, serve: bool) -> int:
+    """Extract (or reuse) the demo run and show it."""
+    started = time.monotonic()
+    folder = data_folder()
+    spec = ExtractSpec(model="smollm2", sae=str(folder / SAE), text=(str(folder / CORPUS),), tokens=tokens)
+    sys.stderr.write(f"the demo: SmolLM2-135M, {SAE} and {tokens:,} tokens of {CORPUS}\n")
+    with opened() as here:
+        run, was_there = extract_in(here, spec, reuse=True)
+        print_run_header(run)
+        with here.store.read() as session:
+            for choice in choose_features(session, run):
+                Console().print(f"\n[dim]{choice.rule}[/dim]")
+                print_feature_page(fetch_feature(session, run, choice.feature_index))
+    how = "reused the finished run" if was_there else "extracted"
+    sys.stderr.write(f"\n{how} in {time.monotonic() - started:.1f} s; more: featlas features {run.id}\n")
+    if serve:
+        sys.stderr.write(
+            "the web page is not part of this version; everything is in `featlas features` and `feature`\n"
+        )
+    return 0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A feature and the rule that chose it."""
+
+    feature_index: int
+    rule: str
+
+
+def choose_features(session: Session, run: Run) -> list[Choice]:
+    """Up to three different features of the run, each the best by a rule that is said with it."""
+    alive = [
+        feature
+        for feature in read_features(session, run, range(run.n_features))
+        if feature.n_fires >= MIN_FIRES and not feature.flags & (FeatureFlag.DENSE | FeatureFlag.DEAD)
+    ]
+    rules: list[tuple[str, Callable[[FeatureStats], float]]] = [
+        ("the best detector of one token (largest F1 of precision and recall):", token_f1),
+        (f"the most frequent without a token above {BROAD_TOKEN_SHARE:.0%} of its firings:", broad_frequency),
+        (
+            "the most repeated peak: how far its strongest firing stands above its mean, in standard deviations:",
+            peak_height,
+        ),
+    ]
+    chosen: list[Choice] = []
+    for rule, merit in rules:
+        taken = {choice.feature_index for choice in chosen}
+        best = max((f for f in alive if f.feature_index not in taken), key=merit, default=None)
+        if best is not None:
+            chosen.append(Choice(best.feature_index, rule))
+    return chosen
+
+
+def token_f1(feature: FeatureStats) -> float:
+    """F1 of the best single token as a detector of the feature."""
+    pairs = ((token.p_fire_given_token or 0.0, token.p_token_given_fire) for token in feature.top_tokens)
+    return max((2 * p * r / (p + r) for p, r in pairs if p + r > 0), default=0.0)
+
+
+def broad_frequency(feature: FeatureStats) -> float:
+    """Frequency of a feature that hangs on no single token, else 0."""
+    largest = max((token.p_token_given_fire for token in feature.top_tokens), default=1.0)
+    return feature.activation_frequency or 0.0 if largest <= BROAD_TOKEN_SHARE else 0.0
+
+
+def peak_height(feature: FeatureStats) -> float:
+    """(max − mean) / std."""
+    if not feature.std_activation or feature.max_activation is None or feature.mean_activation is None:
+        return 0.0
+    return (feature.max_activation - feature.mean_activation) / feature.std_activation

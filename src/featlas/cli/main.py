@@ -1,0 +1,213 @@
+"""The `featlas` command: every subcommand in one place, and the boundary where errors become messages and exit codes."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import cyclopts
+import pydantic
+from cyclopts import App, Parameter
+
+import featlas
+from featlas.errors import FeatlasError
+from featlas.specs import CheckSpec, ExtractSpec, TrainSpec
+
+INTERRUPTED = 130
+
+app = App(
+    name="featlas",
+    help="What does each feature of this sparse autoencoder mean?",
+    version=featlas.__version__,
+    default_parameter=Parameter(negative=()),
+    result_action="return_value",
+)
+jobs = App(name="jobs", help="Work in progress: list, look at, cancel, pause, resume.")
+db = App(name="db", help="The database's schema.")
+app.command(jobs)
+app.command(db)
+
+Json = Annotated[bool, Parameter(name="--json", help="Print JSON lines instead of a table.")]
+Dashed = Parameter(allow_leading_hyphen=True)
+FromSpec = Parameter(name="*", consume_multiple=True)
+
+
+@app.command
+def extract(
+    *,
+    spec: Annotated[ExtractSpec, FromSpec],
+    reuse: Annotated[
+        bool, Parameter(help="Return the finished run of the same spec and inputs, if there is one.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Run a model and an SAE over texts and describe every feature.
+
+    The spec of an unfinished run resumes it; that of a finished one makes a new run.
+    """
+    from featlas.cli.extracting import run_extract
+
+    return run_extract(spec, reuse=reuse, as_json=as_json)
+
+
+@app.command
+def check(*, spec: Annotated[CheckSpec, FromSpec], as_json: Json = False) -> int:
+    """Ask whether an SAE is read at the right place in the right way, before a long run. Exit code 2: refused."""
+    from featlas.cli.extracting import run_self_check
+
+    return run_self_check(spec, as_json=as_json)
+
+
+@app.command
+def train(*, spec: Annotated[TrainSpec, FromSpec], as_json: Json = False) -> int:
+    """Train an SAE on a model's activations, streaming, and write it in SAELens format with a training card."""
+    from featlas.cli.extracting import run_train
+
+    return run_train(spec, as_json=as_json)
+
+
+@app.command
+def runs(*, as_json: Json = False) -> int:
+    """List the runs, newest first."""
+    from featlas.cli.browsing import print_runs
+
+    return print_runs(as_json=as_json)
+
+
+@app.command
+def features(
+    run: Annotated[str, Parameter(help="Number, name or start of the uid of a run.")],
+    *query: Annotated[str, Parameter(allow_leading_hyphen=True, help="Filter, as in: -is:dead density:1e-4..1e-2")],
+    sort: Annotated[
+        str, Parameter(allow_leading_hyphen=True, help="Column, descending with a dash: -max_activation")
+    ] = "",
+    limit: Annotated[int | None, Parameter(help="Most features to print; all by default.")] = None,
+    as_json: Json = False,
+) -> int:
+    """List the features that a query matches, most frequent first."""
+    from featlas.cli.browsing import print_features
+
+    return print_features(run, " ".join(query), sort=sort, limit=limit, as_json=as_json)
+
+
+@app.command
+def feature(
+    run: Annotated[str, Parameter(help="Number, name or start of the uid of a run.")],
+    index: Annotated[int, Parameter(help="The feature's index, 0 … d_sae − 1.", allow_leading_hyphen=True)],
+    *,
+    as_json: Json = False,
+) -> int:
+    """Show everything of one feature, with its examples."""
+    from featlas.cli.browsing import print_feature
+
+    return print_feature(run, index, as_json=as_json)
+
+
+@app.command
+def demo(
+    *,
+    tokens: Annotated[int, Parameter(help="Positions of the demo corpus to read.")] = 200_000,
+    serve: Annotated[
+        bool, Parameter(negative="--no-serve", help="Serve the web page at the end, once there is one.")
+    ] = True,
+) -> int:
+    """Run the main job on the demo SAE and corpus, and show three features worth looking at."""
+    from featlas.cli.demonstrating import run_demo
+
+    return run_demo(tokens, serve=serve)
+
+
+@jobs.command(name="ls")
+def jobs_ls(*, as_json: Json = False) -> int:
+    """List the jobs, newest first."""
+    from featlas.cli.job_control import print_jobs
+
+    return print_jobs(as_json=as_json)
+
+
+@jobs.command(name="show")
+def jobs_show(job: int, *, as_json: Json = False) -> int:
+    """Show one job and what happened to it."""
+    from featlas.cli.job_control import print_job
+
+    return print_job(job, as_json=as_json)
+
+
+@jobs.command(name="cancel")
+def jobs_cancel(job: int) -> int:
+    """Stop a job for good; what is done is kept, and a resume goes on from it."""
+    from featlas.cli.job_control import cancel_job
+
+    return cancel_job(job)
+
+
+@jobs.command(name="pause")
+def jobs_pause(job: int) -> int:
+    """Stop a running job for now."""
+    from featlas.cli.job_control import pause_job
+
+    return pause_job(job)
+
+
+@jobs.command(name="resume")
+def jobs_resume(job: int, *, as_json: Json = False) -> int:
+    """Go on with a paused, cancelled or failed job, in the foreground."""
+    from featlas.cli.job_control import resume_job
+
+    return resume_job(job, as_json=as_json)
+
+
+@db.command(name="upgrade")
+def db_upgrade() -> int:
+    """Bring the database to the schema of this version."""
+    from featlas.cli.database import upgrade_database
+
+    return upgrade_database()
+
+
+@db.command(name="check")
+def db_check(*, as_json: Json = False) -> int:
+    """Say whether the database has the schema of this version. Exit code 4: it does not."""
+    from featlas.cli.database import check_database
+
+    return check_database(as_json=as_json)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code; no error of ours reaches the terminal as a traceback."""
+    sys.exit(_run(sys.argv[1:] if argv is None else argv))
+
+
+def _run(argv: Sequence[str]) -> int:
+    try:
+        return app(argv, exit_on_error=False, print_error=False) or 0
+    except cyclopts.CycloptsError as error:
+        return _fail(_usage_message(error), 2)
+    except FeatlasError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` read enough
+        return 0
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"featlas: {message}\n")
+    return code
+
+
+def _usage_message(error: cyclopts.CycloptsError) -> str:
+    cause = error.__cause__
+    if isinstance(cause, pydantic.ValidationError) and not isinstance(error, cyclopts.MissingArgumentError):
+        return "; ".join(_field_message(found) for found in cause.errors())
+    return str(error).strip()
+
+
+def _field_message(found) -> str:
+    option = "--" + str(found["loc"][0]).replace("_", "-") if found["loc"] else "the options"
+    return f"{option} {found['input']!r}: {found['msg'].lower()}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""How runs, features and checks look on a terminal; every number with what it is a share of."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from featlas.domain import Example, FeatureFlag, FeatureStats, TokenStat
+from featlas.store.runs import Run
+
+FLAG_WORDS = {
+    FeatureFlag.DEAD: "dead",
+    FeatureFlag.DENSE: "dense",
+    FeatureFlag.SINK_ONLY: "sink only",
+    FeatureFlag.NULL: "control",
+}
+SNIPPET_TOKENS = 12
+EXAMPLES_PER_BAND = 3
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number with so many significant digits; a missing one is a dash."""
+    return "–" if value is None else f"{value:.{digits}g}"
+
+
+def share(value: float | None) -> str:
+    """A frequency: a percentage where that can be read, else one in so many."""
+    if value is None:
+        return "–"
+    if value == 0:
+        return "0"
+    return f"{value:.2%}" if value >= 0.001 else f"1 in {1 / value:,.0f}"
+
+
+def visible(text: str) -> str:
+    """Text on one line: newlines and tabs as marks."""
+    return text.replace("\n", "↵").replace("\t", "⇥").replace("\r", "␍")
+
+
+def print_run_header(run: Run) -> None:
+    """What a run rests on, and how well the SAE does on it."""
+    console = Console(highlight=False)
+    state = "" if run.header is None else (" (partial)" if run.header.is_partial else "")
+    console.print(f"[bold]run {run.id}[/bold] {run.name}: {run.state}{state}")
+    console.print(f"  model     {run.model}", markup=False)
+    console.print(f"  SAE       {run.sae}, {run.n_features:,} features, at {run.hook_point}", markup=False)
+    console.print(f"  texts     {run.corpus}", markup=False)
+    header = run.header
+    if header is None:
+        return
+    quality = header.quality or {}
+    excluded = ", ".join(f"{n:,} {cause}" for cause, n in header.n_excluded.items() if n) or "none"
+    n_dead, n_dense = quality.get("n_dead"), quality.get("n_dense")
+    console.print(
+        f"  read      {header.n_documents:,} documents, {header.n_contexts:,} contexts, {header.n_positions:,} positions"
+    )
+    console.print(f"  counted   {header.n_tokens:,} positions; excluded: {excluded}")
+    console.print(f"  L0        {number(quality.get('l0'))} features per token")
+    console.print(
+        f"  FVU       {number(quality.get('fvu'))} on {quality.get('n_measured'):,} positions"
+        f" ({number(quality.get('fvu_with_sinks'))} with sinks)"
+    )
+    console.print(
+        f"  features  {quality.get('n_alive'):,} alive, {n_dead:,} never fired, {n_dense:,} dense (above 10 %)"
+    )
+    if run.is_forced:
+        console.print("  [red]forced: the self-check refused this SAE[/red]")
+
+
+def print_feature_table(features: Sequence[FeatureStats]) -> None:
+    """A line per feature."""
+    table = Table("feature", "frequency", "fires", "mean", "max", "flags", "top tokens", box=None, pad_edge=False)
+    for column in (0, 1, 2, 3, 4):
+        table.columns[column].justify = "right"
+    for feature in features:
+        tokens = "  ".join(visible(token.token) for token in feature.top_tokens[:6])
+        table.add_row(
+            str(feature.feature_index),
+            share(feature.activation_frequency),
+            f"{feature.n_fires:,}",
+            number(feature.mean_activation),
+            number(feature.max_activation),
+            ", ".join(word for flag, word in FLAG_WORDS.items() if feature.flags & flag),
+            Text(tokens, overflow="ellipsis", no_wrap=True),
+        )
+    Console(highlight=False).print(table)
+
+
+def print_feature_page(feature: FeatureStats) -> None:
+    """Everything of one feature that fits on a screen or two."""
+    console = Console(highlight=False)
+    flags = ", ".join(word for flag, word in FLAG_WORDS.items() if feature.flags & flag)
+    console.print(f"[bold]feature {feature.feature_index}[/bold]" + (f" ({flags})" if flags else ""))
+    interval = feature.intervals.get("activation_frequency")
+    between = f", 95 % interval {share(interval.low)} … {share(interval.high)}" if interval else ""
+    console.print(
+        f"  fires on {feature.n_fires:,} of {feature.n_tokens:,} tokens ({share(feature.activation_frequency)}{between}), "
+        f"in {feature.n_contexts_fired:,} contexts ({share(feature.context_frequency)})"
+    )
+    console.print(
+        f"  mean {number(feature.mean_activation)}, standard deviation {number(feature.std_activation)}, "
+        f"max {number(feature.max_activation)}; {feature.n_fires_excluded:,} firings on excluded positions"
+    )
+    if feature.top_tokens:
+        console.print(_token_table(feature.top_tokens[:10]))
+    last_band, shown = "", 0
+    for example in feature.examples or ():
+        shown = shown + 1 if example.band == last_band else 1
+        if example.band != last_band:
+            console.print(f"[bold]{example.band.replace('_', ' ')}[/bold]")
+        last_band = example.band
+        if shown <= EXAMPLES_PER_BAND:
+            console.print(example_line(example))
+
+
+def _token_table(tokens: Sequence[TokenStat]) -> Table:
+    table = Table("token", "fires", "of its occurrences", "of all firings", "mean", "max", box=None, pad_edge=False)
+    for token in tokens:
+        table.add_row(
+            Text(repr(visible(token.token))[1:-1]),
+            f"{token.n_fires:,} of {token.n_occurrences:,}",
+            share(token.p_fire_given_token),
+            share(token.p_token_given_fire),
+            number(token.mean_activation),
+            number(token.max_activation),
+        )
+    return table
+
+
+def example_line(example: Example) -> Text:
+    """The tokens around the peak, those that fire in bold, the peak reversed."""
+    line = Text("  ")
+    line.append(f"{number(example.max_activation):>6} " if example.max_activation is not None else "     – ", "dim")
+    first = max(0, example.peak - SNIPPET_TOKENS)
+    last = min(len(example.token_spans), example.peak + SNIPPET_TOKENS + 1)
+    firing = set(example.positions)
+    for position in range(first, last):
+        start, end = example.token_spans[position]
+        style = "reverse" if position == example.peak and firing else "bold" if position in firing else ""
+        line.append(visible(example.text[start:end]), style)
+    if example.n_similar > 1:
+        line.append(f"  ×{example.n_similar}", "dim")
+    return line
+
+
+def print_check(found: dict[str, Any]) -> None:
+    """The self-check's verdict and the figures behind it."""
+    console = Console(highlight=False)
+    console.print(f"[bold]{'✗' if found['is_refused'] else '✓'}[/bold] {found['verdict']}", soft_wrap=True)
+    console.print(
+        f"  read at              {found['hook_point']}, {found['n_tokens']:,} tokens, {found['n_sinks']} sinks left out"
+    )
+    norms = found["decoder_norms"]
+    rows = {
+        "L0": number(found["l0"]),
+        "explained variance": number(found["explained_variance"]),
+        "cosine": number(found["cosine"]),
+        "silent in sample": share(found["dead_share"]),
+        "decoder norms": f"{number(norms['min'])} … {number(norms['median'])} … {number(norms['max'])}",
+        "smallest threshold": number(found["min_threshold"]),
+        "the files claim": ", ".join(f"{name} {number(value)}" for name, value in found["claims"].items()) or "nothing",
+    }
+    for name, value in rows.items():
+        console.print(f"  {name:<20} {value}")
+    if found["alternatives"]:
+        table = Table("tried on the same tokens", "explained variance", "gain", "standard errors", box=None)
+        for other in found["alternatives"]:
+            errors = other["gain"] / other["standard_error"] if other["standard_error"] else None
+            row = (other["mistake"], number(other["explained_variance"]), f"{other['gain']:+.3f}", number(errors, 2))
+            table.add_row(*row, style="red" if other["is_better"] else "")
+        console.print(table)
+    for note in found["notes"]:
+        console.print(f"  note: {note}", soft_wrap=True)
