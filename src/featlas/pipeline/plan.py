@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,7 @@ from featlas.pipeline.progress import Progress, Stop
 from featlas.pipeline.token_spool import PlannedDocument
 from featlas.sources.texts import list_files
 from featlas.sources.tokenizer import Tokenizer
-from featlas.specs import CheckSpec, ExtractSpec, TextSpec
+from featlas.specs import CheckSpec, ExtractSpec, TextSpec, TrainSpec
 from featlas.store import artifacts
 
 FORMAT = 1
@@ -135,7 +136,12 @@ def load_plan(folder: Path) -> Plan:
 
 
 def make_plan(
-    spec: ExtractSpec | CheckSpec, tokenizer: Tokenizer, prepend_bos: bool, folder: Path, progress: Progress, stop: Stop
+    spec: ExtractSpec | CheckSpec | TrainSpec,
+    tokenizer: Tokenizer,
+    prepend_bos: bool,
+    folder: Path,
+    progress: Progress,
+    stop: Stop,
 ) -> Plan:
     """Read and tokenise the texts, cut and lay them, and leave the complete plan in the folder, or nothing.
 
@@ -149,11 +155,12 @@ def make_plan(
     writer = PlanWriter(partial, layout)
     try:
         reading = Reading(spec, tokenizer, prepend_bos, progress, stop)
-        for chunk in _chunks(read_in_plan_order(reading, spec.tokens, partial), spec.tokens):
-            stop.check()
-            writer.add(chunk)
-            if writer.is_full:
-                break
+        with closing(read_in_plan_order(reading, spec.tokens, partial)) as documents:
+            for chunk in _chunks(documents, spec.tokens):
+                stop.check()
+                writer.add(chunk)
+                if writer.is_full:
+                    break
         writer.finish()
         if writer.n_contexts == 0:
             raise InputError(f"no document with a token in {', '.join(spec.text)}; give texts that are not empty")
@@ -165,7 +172,7 @@ def make_plan(
     return load_plan(folder)
 
 
-def _layout(spec: ExtractSpec | CheckSpec, tokenizer: Tokenizer, prepend_bos: bool) -> Layout:
+def _layout(spec: ExtractSpec | CheckSpec | TrainSpec, tokenizer: Tokenizer, prepend_bos: bool) -> Layout:
     """How contexts are cut; raises InputError where that is impossible."""
     if prepend_bos and tokenizer.bos_id is None:
         raise InputError("the SAE wants a BOS in front of each context, but the model's tokenizer has none")
@@ -194,7 +201,9 @@ def _chunks(documents: Iterable[PlannedDocument], n_wanted: int | None) -> Itera
         yield chunk
 
 
-def _record(spec: ExtractSpec | CheckSpec, layout: Layout, tokenizer: Tokenizer, writer: PlanWriter) -> dict[str, Any]:
+def _record(
+    spec: ExtractSpec | CheckSpec | TrainSpec, layout: Layout, tokenizer: Tokenizer, writer: PlanWriter
+) -> dict[str, Any]:
     n_slots = writer.n_slots
     return {
         "format": FORMAT,

@@ -8,7 +8,7 @@ tokenised. Order `file`: as they come. Streamed data sets pass a seeded shuffle 
 
 import unicodedata
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +48,10 @@ def describe_order(spec: TextSpec) -> str:
     return f"shuffle buffer of {SHUFFLE_BUFFER} documents" if is_streamed(spec) else "hash"
 
 
-def read_in_plan_order(reading: Reading, n_tokens: int | None, spool_folder: Path) -> Iterator[PlannedDocument]:
-    """Iterate the tokenised documents in plan order, empty ones too.
+def read_in_plan_order(
+    reading: Reading, n_tokens: int | None, spool_folder: Path
+) -> Generator[PlannedDocument, None, None]:
+    """Iterate the tokenised documents in plan order, empty ones too; closing it removes its spool files.
 
     n_tokens says how many tokens the caller will want, as far as it knows; all documents come if it keeps asking.
     """

@@ -10,7 +10,7 @@ Added tokens are their own text in all three.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 import numpy as np
@@ -62,27 +62,42 @@ def _replaces_space(tokenizer_json: dict[str, Any]) -> bool:
     )
 
 
-def build_token_bytes(tokenizer_json: dict[str, Any], vocab: dict[str, int], n_vocab: int) -> tuple[bytes, NDArray]:
+def build_token_bytes(
+    tokenizer_json: dict[str, Any], vocab: dict[str, int], n_vocab: int, normalise: Callable[[str], str]
+) -> tuple[bytes, NDArray[np.uint32]]:
     """(bytes, ends): token i is `bytes[ends[i − 1]:ends[i]]`; ids without a token are empty.
 
-    `vocab` holds every token, added ones too, as the tokenizer writes them. ends is u32 [n_vocab].
+    `vocab` holds every token, added ones too, as the tokenizer writes them; `normalise` is the tokenizer's normaliser.
+    ends is u32 [n_vocab].
     """
+    model = tokenizer_json.get("model") or {}
     kind = find_vocabulary_kind(tokenizer_json)
-    prefix = (tokenizer_json.get("model") or {}).get("continuing_subword_prefix") or ""
+    prefix = model.get("continuing_subword_prefix") or ""
+    own = model.get("vocab") or {}
+    pieces = own.keys() if isinstance(own, dict) else {piece for piece, _ in own}
     added = {token["id"]: token for token in tokenizer_json.get("added_tokens") or []}
-    own = (tokenizer_json.get("model") or {}).get("vocab") or {}
-    own_tokens = own.keys() if isinstance(own, dict) else {piece for piece, _ in own}
     contents = [b""] * n_vocab
     for token, token_id in vocab.items():
-        is_text = token_id in added and not (
-            kind == "sentencepiece" and not added[token_id]["special"] and token in own_tokens
-        )
-        # Gemma lists pieces of its vocabulary such as `▁▁` among the added tokens; those are pieces all the same.
-        contents[token_id] = token.encode() if is_text else _piece_bytes(token, kind, prefix)
+        if token_id in added:
+            contents[token_id] = _added_bytes(added[token_id], kind, pieces, normalise)
+        else:
+            contents[token_id] = _piece_bytes(token, kind, prefix)
     ends = np.cumsum([len(content) for content in contents], dtype=np.uint64)
     if len(ends) and ends[-1] >= 2**32:
         raise ValueError("a vocabulary of more than 4 GiB")
     return b"".join(contents), ends.astype(np.uint32)
+
+
+def _added_bytes(token: dict[str, Any], kind: str, pieces: Container[str], normalise: Callable[[str], str]) -> bytes:
+    """The text that an added token stands for."""
+    content = token["content"]
+    if token.get("normalized"):  # found in the normalised text, where a space may be `▁` already
+        content = normalise(content)
+        return content.replace("▁", " ").encode() if kind == "sentencepiece" else content.encode()
+    # Gemma lists pieces of its vocabulary such as `▁▁` among the added tokens; those are pieces all the same.
+    if kind == "sentencepiece" and not token["special"] and content in pieces:
+        return _piece_bytes(content, kind, "")
+    return content.encode()
 
 
 def _piece_bytes(token: str, kind: str, prefix: str) -> bytes:

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,12 @@ class Tokenizer:
     level) drop what stands between words.
     """
 
-    token_bytes: bytes
-    ends: NDArray[np.uint32]  # [n_vocab]
+    token_bytes: bytes = field(repr=False)
+    ends: NDArray[np.uint32] = field(repr=False)  # [n_vocab]
     bos_id: int | None
-    special_ids: tuple[int, ...]
+    special_ids: tuple[int, ...] = field(repr=False)
     fingerprint: str
-    _backend: tokenizers.Tokenizer
+    _backend: tokenizers.Tokenizer = field(repr=False)
 
     @classmethod
     def load(cls, name: str | Path, *, revision: str = "", n_vocab: int = 0) -> "Tokenizer":
@@ -62,7 +62,7 @@ class Tokenizer:
         if not vocab:
             raise InputError(f"{folder}: the tokenizer's vocabulary is empty")
         size = max(max(vocab.values()) + 1, _model_vocab_size(folder), n_vocab)
-        token_bytes, ends = build_token_bytes(content, vocab, size)
+        token_bytes, ends = build_token_bytes(content, vocab, size, _normaliser(backend))
         special = tuple(sorted(token["id"] for token in content.get("added_tokens") or [] if token["special"]))
         bos_id = _find_bos_id(folder, vocab)
         fingerprint = _fingerprint(content, token_bytes, ends, bos_id)
@@ -130,6 +130,10 @@ def _convert(folder: Path) -> tokenizers.Tokenizer:
         raise InputError(
             f"{folder} has no tokenizer.json, and its other files make no tokenizer ({error}); add tokenizer.json"
         ) from error
+
+
+def _normaliser(backend: tokenizers.Tokenizer) -> Callable[[str], str]:
+    return backend.normalizer.normalize_str if backend.normalizer is not None else str
 
 
 def _load_json(path: Path) -> dict[str, Any]:
