@@ -34,14 +34,19 @@ class TextSpec(Spec):
         min_length=1,
         description="Text files (.txt .jsonl .csv .parquet, also .gz), folders, or data sets as hf:NAME[:CONFIG][@REVISION].",
     )
-    text_field: str = Field(default="", description="Column that holds the text; empty finds `text` or the only text column.")
-    tokens_field: str = Field(default="", description="Column that holds token ids, for sets that are already tokenised.")
+    text_field: str = Field(
+        default="", description="Column that holds the text; empty finds `text` or the only text column."
+    )
+    tokens_field: str = Field(
+        default="", description="Column that holds token ids, for sets that are already tokenised."
+    )
     ctx_len: int = Field(default=128, ge=1, le=65_535, description="Most tokens in one context.")
     packing: Literal["document", "packed"] = Field(
         default="document", description="document: no context mixes documents; packed: documents joined end to end."
     )
     order: Literal["hash", "file"] = Field(
-        default="hash", description="hash: documents in an order that makes every prefix a random sample; file: as they come."
+        default="hash",
+        description="hash: documents in an order that makes every prefix a random sample; file: as they come.",
     )
     seed: int = Field(default=0, description="Seed of every choice that is made by hash.")
 
@@ -49,7 +54,9 @@ class TextSpec(Spec):
 class ModelSpec(Spec):
     """Which language model is read."""
 
-    model: str = Field(description="Language model: a local folder, a hub id, or `smollm2` for the packaged demo model.")
+    model: str = Field(
+        description="Language model: a local folder, a hub id, or `smollm2` for the packaged demo model."
+    )
     model_revision: str = Field(default="", description="Hub revision of the model; empty means its main branch.")
     lm_dtype: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32", description="Precision of the language model's forward pass."
@@ -60,7 +67,10 @@ class SaeSpec(Spec):
     """Which SAE is read and where it is put."""
 
     sae: str = Field(description="Folder of the SAE (SAELens format).")
-    hook_point: str = Field(default="", description="Where the SAE reads the model, as blocks.7.hook_resid_post; empty: from the SAE's config.")
+    hook_point: str = Field(
+        default="",
+        description="Where the SAE reads the model, as blocks.7.hook_resid_post; empty: from the SAE's config.",
+    )
     sink_norm_ratio: Annotated[float | None, BeforeValidator(_off_is_none)] = Field(
         default=10.0,
         description="Positions whose norm exceeds this many times the median are not counted, at residual sites with a gap; `off` counts all.",
@@ -70,12 +80,22 @@ class SaeSpec(Spec):
 class ExtractSpec(TextSpec, ModelSpec, SaeSpec):
     """One extraction: model × SAE × texts → every feature described."""
 
-    tokens: int | None = Field(default=None, ge=1, description="Stop at the end of the context in which this many positions were read.")
-    threshold: float = Field(default=0.0, ge=0, description="A feature fires where its activation's magnitude exceeds this.")
+    tokens: int | None = Field(
+        default=None, ge=1, description="Stop at the end of the context in which this many positions were read."
+    )
+    threshold: float = Field(
+        default=0.0, ge=0, description="A feature fires where its activation's magnitude exceeds this."
+    )
     batch_size: int = Field(default=32, ge=1, description="Contexts per forward pass.")
-    top_tokens: int = Field(default=50, ge=1, le=1000, description="Tokens kept per ranking (by firings, by precision, by strength).")
-    null_features: int = Field(default=512, ge=0, description="Random directions taken through the same pass, as a control.")
-    block_slots: int = Field(default=16_384, ge=256, le=65_536, description="Token slots per block, the unit of saving and resuming.")
+    top_tokens: int = Field(
+        default=50, ge=1, le=1000, description="Tokens kept per ranking (by firings, by precision, by strength)."
+    )
+    null_features: int = Field(
+        default=512, ge=0, description="Random directions taken through the same pass, as a control."
+    )
+    block_slots: int = Field(
+        default=16_384, ge=256, le=65_536, description="Token slots per block, the unit of saving and resuming."
+    )
     name: str = Field(default="", description="Name of the run; empty makes one.")
     force: bool = Field(default=False, description="Go on although the self-check refuses; recorded in the run.")
 
@@ -99,15 +119,26 @@ class TrainSpec(TextSpec, ModelSpec):
     architecture: Literal["topk", "batchtopk"] = Field(default="batchtopk", description="Which activation is trained.")
     d_sae: int = Field(default=4096, ge=1, description="Number of features.")
     k: int = Field(default=32, ge=1, description="Features that fire per token (mean, for batchtopk).")
-    tokens: int = Field(default=10_000_000, ge=1, description="Token steps of training; texts are read again when they end.")
+    tokens: int = Field(
+        default=10_000_000, ge=1, description="Token steps of training; texts are read again when they end."
+    )
     batch_size: int = Field(default=32, ge=1, description="Contexts per forward pass.")
     sae_batch: int = Field(default=2048, ge=1, description="Activations per optimiser step.")
+    activations: str = Field(
+        default="",
+        description="Folder that keeps the activations; a later training of the same reads them instead of the model.",
+    )
     buffer_tokens: int = Field(default=262_144, ge=1, description="Size of the shuffle buffer of activations.")
     learning_rate: float = Field(default=5e-4, gt=0, description="Peak learning rate of Adam.")
     aux_coefficient: float = Field(default=1 / 32, ge=0, description="Weight of the loss that revives dead features.")
-    dead_after_tokens: int = Field(default=300_000, ge=1, description="A feature silent for this many tokens is helped by the auxiliary loss.")
-    held_out: float = Field(default=0.1, gt=0, lt=1, description="Share of documents, by hash, never trained on and used to measure.")
+    dead_after_tokens: int = Field(
+        default=300_000, ge=1, description="A feature silent for this many tokens is helped by the auxiliary loss."
+    )
+    held_out: float = Field(
+        default=0.1, gt=0, lt=1, description="Share of documents, by hash, never trained on and used to measure."
+    )
     held_out_tokens: int = Field(default=100_000, ge=1, description="Held-out tokens that the card's figures rest on.")
     sink_norm_ratio: Annotated[float | None, BeforeValidator(_off_is_none)] = Field(
-        default=10.0, description="Positions whose norm exceeds this many times the median are left out; `off` keeps all."
+        default=10.0,
+        description="Positions whose norm exceeds this many times the median are left out; `off` keeps all.",
     )

@@ -29,6 +29,8 @@ def print_runs(*, as_json: bool) -> int:
             print(json.dumps(run_to_json(run)))
         return 0
     table = Table("run", "name", "state", "model", "hook point", "features", "tokens", "L0", "FVU", box=None)
+    for column in ("name", "hook point"):
+        next(c for c in table.columns if c.header == column).no_wrap = True
     for run in found:
         quality = (run.header.quality if run.header else None) or {}
         n_tokens = f"{run.header.n_tokens:,}" if run.header else "–"

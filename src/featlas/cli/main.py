@@ -1,4 +1,4 @@
-"""The `featlas` command: every subcommand in one place, and the boundary where errors become messages and exit codes."""
+"""The `featlas` command: every subcommand, and the boundary where errors become messages and exit codes."""
 
 import os
 import sys

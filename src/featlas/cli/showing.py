@@ -53,9 +53,8 @@ def print_run_header(run: Run) -> None:
     quality = header.quality or {}
     excluded = ", ".join(f"{n:,} {cause}" for cause, n in header.n_excluded.items() if n) or "none"
     n_dead, n_dense = quality.get("n_dead"), quality.get("n_dense")
-    console.print(
-        f"  read      {header.n_documents:,} documents, {header.n_contexts:,} contexts, {header.n_positions:,} positions"
-    )
+    read = f"{header.n_documents:,} documents, {header.n_contexts:,} contexts, {header.n_positions:,} positions"
+    console.print(f"  read      {read}")
     console.print(f"  counted   {header.n_tokens:,} positions; excluded: {excluded}")
     console.print(f"  L0        {number(quality.get('l0'))} features per token")
     console.print(
@@ -96,8 +95,8 @@ def print_feature_page(feature: FeatureStats) -> None:
     interval = feature.intervals.get("activation_frequency")
     between = f", 95 % interval {share(interval.low)} … {share(interval.high)}" if interval else ""
     console.print(
-        f"  fires on {feature.n_fires:,} of {feature.n_tokens:,} tokens ({share(feature.activation_frequency)}{between}), "
-        f"in {feature.n_contexts_fired:,} contexts ({share(feature.context_frequency)})"
+        f"  fires on {feature.n_fires:,} of {feature.n_tokens:,} tokens ({share(feature.activation_frequency)}"
+        f"{between}), in {feature.n_contexts_fired:,} contexts ({share(feature.context_frequency)})"
     )
     console.print(
         f"  mean {number(feature.mean_activation)}, standard deviation {number(feature.std_activation)}, "
@@ -112,7 +111,7 @@ def print_feature_page(feature: FeatureStats) -> None:
             console.print(f"[bold]{example.band.replace('_', ' ')}[/bold]")
         last_band = example.band
         if shown <= EXAMPLES_PER_BAND:
-            console.print(example_line(example))
+            console.print(example_line(example), no_wrap=True, overflow="ellipsis", crop=True)
 
 
 def _token_table(tokens: Sequence[TokenStat]) -> Table:
