@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import psycopg
 URL_VARIABLE = "FEATLAS_TEST_POSTGRES_URL"
 START_TIMEOUT_S = 60
 _PR_SET_PDEATHSIG = 1
+_ROOM_BYTES = 2**30
 
 
 @contextmanager
@@ -33,21 +34,32 @@ def running_postgres() -> Iterator[str]:
     if given:
         yield given.replace("postgresql+psycopg://", "postgresql://")
         return
-    folder = Path(tempfile.mkdtemp(prefix="featlas-postgres-"))
-    try:
-        with _server(folder) as url:
+    with ExitStack() as cleanup:
+        folder = _temporary(cleanup, None)
+        with _server(folder, _temporary(cleanup, _memory_disk())) as url:
             yield url
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _temporary(cleanup: ExitStack, parent: Path | None) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="featlas-postgres-", dir=parent))
+    cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _memory_disk() -> Path | None:
+    """A disk in memory with room for the databases, if there is one: a database per test is 10 times faster there."""
+    path = Path("/dev/shm")
+    has_room = path.is_dir() and os.access(path, os.W_OK) and shutil.disk_usage(path).free > _ROOM_BYTES
+    return path if has_room else None
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[str]:
-    account = _account(folder)
+def _server(folder: Path, cluster_folder: Path) -> Iterator[str]:
+    account = _account(folder, cluster_folder)
     binaries = (_readable_wheel(folder) if account else _wheel()) / "pginstall" / "bin"
     environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "HOME": str(folder)}
     options: dict[str, Any] = {"env": environment, "cwd": folder, **account}
-    cluster, log = folder / "cluster", folder / "log"
+    cluster, log = cluster_folder / "cluster", folder / "log"
     initdb = [binaries / "initdb", "-D", cluster, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync"]
     subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **options)
     port = _free_port()
@@ -84,12 +96,13 @@ def _settings() -> list[str]:
     return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
 
-def _account(folder: Path) -> dict[str, Any]:
-    """PostgreSQL refuses to run as root; then it runs as `nobody`, who must own its folder."""
+def _account(*folders: Path) -> dict[str, Any]:
+    """PostgreSQL refuses to run as root; then it runs as `nobody`, who must own its folders."""
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")
-    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    for folder in folders:
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 

@@ -1,5 +1,6 @@
 """A batch of described features as rows of the tables; pure, so that no lock is held while they are packed."""
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from featlas.domain import ExampleBand, FeatureBatch, TokenRows
 from featlas.errors import InputError
 from featlas.store.blobs import pack_examples, pack_groups, pack_sparse
-from featlas.store.plain import to_json_text
 
 FEATURE_COLUMNS = (
     "snapshot_id",
@@ -95,8 +95,8 @@ class FeaturePacker:
             pack_sparse(batch.histogram[at]),
             pack_sparse(batch.peak_histogram[at]),
             pack_sparse(batch.position_profile[at]),
-            to_json_text({name: _ends_or_none(ends[at]) for name, ends in batch.intervals.items()}),
-            to_json_text(self._top_tokens(slice(self._token_bounds[at], self._token_bounds[at + 1]))),
+            _dump({name: _ends_or_none(ends[at]) for name, ends in batch.intervals.items()}),
+            _dump(self._top_tokens(slice(self._token_bounds[at], self._token_bounds[at + 1]))),
         )
 
     def _activation(self, band: ExampleBand) -> tuple[Any, ...]:
@@ -126,6 +126,10 @@ class FeaturePacker:
 def _require_inside(what: str, bounds: NDArray[np.int64], n: int) -> None:
     if int(bounds[0]) != 0 or int(bounds[-1]) != n:
         raise InputError(f"a batch holds {what} of features outside of it; expected only its own")
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
 
 def _or_none(value: Any) -> float | None:
