@@ -62,7 +62,8 @@ def read_hub_set(text: str, text_field: str, tokens_field: str) -> Iterator[Docu
         raise InputError(f"{text}: {error}") from error
     except OSError as error:
         raise _unreachable(text, error) from error
-    for source, rows in _splits(hub.name, loaded):
+    local = Path(hub.name)
+    for source, rows in _splits(local.name if local.is_dir() else hub.name, loaded):
         numbered = (Row(f"{text} ({source}), row {n}", n, row) for n, row in enumerate(_plain(rows, text), 1))
         yield from read_rows(numbered, source, text_field, tokens_field)
 
