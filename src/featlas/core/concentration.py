@@ -208,7 +208,7 @@ def topic_auc(
     shape = (n_features, n_topics)
     rank_sum = np.bincount(row, weights=rank, minlength=n_features * n_topics).reshape(shape)
     n_inside_fired = np.bincount(row, minlength=n_features * n_topics).reshape(shape)
-    rank_sum += (topic_size - n_inside_fired) * (n_silent[:, None] + 1) / 2
+    rank_sum = rank_sum + (topic_size - n_inside_fired) * (n_silent[:, None] + 1) / 2
     exists = (topic_size >= n_least) & (n_used - topic_size >= n_least)
     n_pairs = np.maximum(topic_size * (n_used - topic_size), 1)
     return np.where(exists, (rank_sum - topic_size * (topic_size + 1) / 2) / n_pairs, np.nan)
