@@ -37,7 +37,7 @@ class LanguageModel:
         fingerprint: sha256 of the names, dtypes, shapes and a byte sample of the weights, and the config.
     """
 
-    def __init__(self, model: nn.Module, *, name: str, device: torch.device) -> None:
+    def __init__(self, model: Any, *, name: str, device: torch.device) -> None:
         self.model = model.eval().requires_grad_(False).to(device)
         self.name = name
         self.device = device
@@ -59,7 +59,7 @@ class LanguageModel:
         """
         from transformers import AutoModelForCausalLM
 
-        options: dict[str, Any] = {"dtype": DTYPES[dtype], "attn_implementation": "sdpa"}
+        options: dict[str, Any] = {"dtype": DTYPES[dtype]}
         if revision:
             options["revision"] = revision
         try:
@@ -139,7 +139,7 @@ def _load_error(name: str, cause: Exception) -> InputError | ExternalError:
     )
 
 
-def _fingerprint(model: nn.Module) -> str:
+def _fingerprint(model: Any) -> str:
     digest = hashlib.sha256(repr(sorted(model.config.to_diff_dict().items(), key=lambda item: item[0])).encode())
     for name, parameter in sorted(model.state_dict().items()):
         digest.update(f"{name}{parameter.dtype}{tuple(parameter.shape)}".encode())
