@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from sqlalchemy import func, select
 
 from featlas.domain import ContextBatch, ExampleBand, FeatureBatch, SnapshotHeader, Split, TokenRows
 from featlas.store.registry import (
@@ -16,10 +17,12 @@ from featlas.store.registry import (
     register_sae,
     register_tokenizer,
 )
-from featlas.store.runs import Run, RunFacts, create_run
+from featlas.store.runs import Run, RunFacts, create_run, fetch_run
 from featlas.store.session import Store
 from featlas.store.snapshots import SnapshotWriter
+from featlas.store.tables import FeatureActivationsRow, FeatureColumnRow, FeatureRow, FeatureTokenRow, SnapshotRow
 
+OF_SNAPSHOT = (FeatureRow, FeatureActivationsRow, FeatureTokenRow, FeatureColumnRow)
 TOKENS = [
     b"<s>",
     b"the",
@@ -187,4 +190,23 @@ def publish_run(store: Store, run: Run, n_features: int = 6, *, is_partial: bool
     writer.add_features(batch)
     writer.add_columns(make_columns(batch))
     writer.publish()
+    return writer
+
+
+def count_rows(store: Store) -> dict[str, int]:
+    with store.read() as session:
+        tables = (*OF_SNAPSHOT, SnapshotRow)
+        return {t.__tablename__: session.scalars(select(func.count()).select_from(t)).one() for t in tables}
+
+
+def fetch_again(store: Store, run: Run) -> Run:
+    with store.read() as session:
+        return fetch_run(session, run.id)
+
+
+def begin_snapshot(store: Store, run: Run, n_features: int = 6) -> SnapshotWriter:
+    """A writer that has everything but its columns."""
+    writer = SnapshotWriter(store, run.id, make_header(n_features), OCCURRENCES)
+    writer.add_contexts(make_contexts())
+    writer.add_features(make_batch(0, n_features))
     return writer

@@ -1,17 +1,15 @@
-import datetime as dt
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
-from sqlalchemy import event, func, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 from tests.builders.stored_runs import (
     CONTEXTS,
     N_VOCAB,
     OCCURRENCES,
+    OF_SNAPSHOT,
     TOKENS,
+    begin_snapshot,
+    count_rows,
+    fetch_again,
     make_batch,
     make_columns,
     make_contexts,
@@ -21,25 +19,20 @@ from tests.builders.stored_runs import (
     register_inputs,
 )
 
-from featlas.domain import JobState, RunState
-from featlas.errors import ConflictError, ExternalError, InputError, NotFoundError
+from featlas.domain import RunState
+from featlas.errors import ConflictError, InputError, NotFoundError
 from featlas.store.blobs import unpack_array, unpack_groups, unpack_sparse
 from featlas.store.read import fetch_feature
-from featlas.store.runs import Run, assign_job, fetch_run
+from featlas.store.runs import Run, fetch_run
 from featlas.store.session import Store
-from featlas.store.snapshots import SnapshotWriter, remove_orphans
+from featlas.store.snapshots import SnapshotWriter
 from featlas.store.tables import (
     ContextRow,
-    FeatureActivationsRow,
     FeatureColumnRow,
     FeatureRow,
     FeatureTokenRow,
-    JobRow,
     SnapshotRow,
-    utc_now,
 )
-
-OF_SNAPSHOT = (FeatureRow, FeatureActivationsRow, FeatureTokenRow, FeatureColumnRow)
 
 
 @pytest.fixture
@@ -47,28 +40,9 @@ def run(store: Store) -> Run:
     return make_run(store, register_inputs(store))
 
 
-def count_rows(store: Store) -> dict[str, int]:
-    with store.read() as session:
-        tables = (*OF_SNAPSHOT, SnapshotRow)
-        return {t.__tablename__: session.scalars(select(func.count()).select_from(t)).one() for t in tables}
-
-
-def fetch(store: Store, run: Run) -> Run:
-    with store.read() as session:
-        return fetch_run(session, run.id)
-
-
-def begin(store: Store, run: Run, n_features: int = 6) -> SnapshotWriter:
-    """A writer that has everything but its columns."""
-    writer = SnapshotWriter(store, run.id, make_header(n_features), OCCURRENCES)
-    writer.add_contexts(make_contexts())
-    writer.add_features(make_batch(0, n_features))
-    return writer
-
-
 def test_a_published_snapshot_is_in_force_and_finishes_the_run(store: Store, run: Run):
     writer = publish_run(store, run)
-    found = fetch(store, run)
+    found = fetch_again(store, run)
     assert (found.snapshot_id, found.state) == (writer.snapshot_id, RunState.FINISHED)
     assert found.finished_at is not None
     assert found.header is not None
@@ -81,7 +55,7 @@ def test_a_published_snapshot_is_in_force_and_finishes_the_run(store: Store, run
 
 def test_a_partial_snapshot_leaves_the_run_pending(store: Store, run: Run):
     publish_run(store, run, is_partial=True)
-    found = fetch(store, run)
+    found = fetch_again(store, run)
     assert (found.state, found.finished_at) == (RunState.PENDING, None)
     assert found.header is not None
     assert found.header.is_partial
@@ -89,8 +63,8 @@ def test_a_partial_snapshot_leaves_the_run_pending(store: Store, run: Run):
 
 def test_nothing_is_seen_before_publishing(store: Store, run: Run):
     first = publish_run(store, run, is_partial=True)
-    begin(store, run)
-    assert fetch(store, run).snapshot_id == first.snapshot_id
+    begin_snapshot(store, run)
+    assert fetch_again(store, run).snapshot_id == first.snapshot_id
 
 
 def test_publishing_drops_the_older_snapshot_and_all_its_rows(store: Store, run: Run):
@@ -117,7 +91,7 @@ def test_snapshots_of_other_runs_are_left_alone(store: Store, run: Run):
     publish_run(store, other)
     publish_run(store, run)
     publish_run(store, run)
-    assert fetch(store, other).snapshot_id is not None
+    assert fetch_again(store, other).snapshot_id is not None
     assert count_rows(store)["features"] == 12
 
 
@@ -185,17 +159,17 @@ def test_a_snapshot_without_all_its_features_is_not_published(store: Store, run:
     writer.add_columns(make_columns(make_batch(0, 6)))
     with pytest.raises(ConflictError, match="has 5 of 6 features"):
         writer.publish()
-    assert fetch(store, run).snapshot_id is None
+    assert fetch_again(store, run).snapshot_id is None
 
 
 def test_a_snapshot_without_a_needed_column_is_not_published(store: Store, run: Run):
-    writer = begin(store, run)
+    writer = begin_snapshot(store, run)
     columns = make_columns(make_batch(0, 6))
     del columns["mean_activation"], columns["flags"]
     writer.add_columns(columns)
     with pytest.raises(ConflictError, match="lacks the columns flags, mean_activation"):
         writer.publish()
-    assert fetch(store, run).snapshot_id is None
+    assert fetch_again(store, run).snapshot_id is None
 
 
 @pytest.mark.parametrize(
@@ -211,11 +185,11 @@ def test_a_column_that_is_not_one_number_per_feature_is_refused(
     store: Store, run: Run, values: np.ndarray, message: str
 ):
     with pytest.raises(InputError, match=message):
-        begin(store, run).add_columns({"odd": values})
+        begin_snapshot(store, run).add_columns({"odd": values})
 
 
 def test_truth_values_become_bytes_and_foreign_byte_order_is_turned(store: Store, run: Run):
-    begin(store, run).add_columns({"yes": np.arange(6) > 3, "big": np.arange(6, dtype=">i4")})
+    begin_snapshot(store, run).add_columns({"yes": np.arange(6) > 3, "big": np.arange(6, dtype=">i4")})
     with store.read() as session:
         rows = {
             row.name: unpack_array(row.data, row.dtype).tolist() for row in session.scalars(select(FeatureColumnRow))
@@ -255,166 +229,3 @@ def test_rows_of_features_outside_the_batch_are_refused(store: Store, run: Run):
 def test_a_snapshot_of_an_unknown_run_is_refused(store: Store):
     with pytest.raises(NotFoundError, match="there is no run 5"):
         SnapshotWriter(store, 5, make_header(1), OCCURRENCES)
-
-
-def test_orphans_are_removed_and_what_is_in_force_stays(store: Store, run: Run):
-    published = publish_run(store, run, is_partial=True)
-    expected = count_rows(store)
-    begin(store, run)
-    assert count_rows(store) != expected
-    assert remove_orphans(store) == 1
-    assert count_rows(store) == expected
-    assert fetch(store, run).snapshot_id == published.snapshot_id
-    assert remove_orphans(store) == 0
-
-
-def test_a_new_writer_of_the_run_removes_what_the_last_one_left(store: Store, run: Run):
-    begin(store, run)
-    publish_run(store, run)
-    assert count_rows(store)["features"] == 6
-
-
-@pytest.mark.parametrize(
-    ("state", "lease_s", "n_removed"),
-    [(JobState.RUNNING, 60, 0), (JobState.RUNNING, -60, 1), (JobState.FAILED, 60, 1), (JobState.PAUSED, 60, 1)],
-)
-def test_a_snapshot_that_a_living_job_is_writing_is_no_orphan(
-    store: Store, run: Run, state: JobState, lease_s: float, n_removed: int
-):
-    assign_job(store, run.id, add_job(store, state, lease_s))
-    begin(store, run)
-    assert remove_orphans(store) == n_removed
-
-
-def test_a_worker_that_lost_its_lease_can_neither_add_nor_publish(store: Store, run: Run):
-    is_ours = True
-
-    def guard(_session: Session) -> None:
-        if not is_ours:
-            raise ConflictError("the job was taken over")
-
-    batch = make_batch(0, 6)
-    writer = SnapshotWriter(store, run.id, make_header(6), OCCURRENCES, guard)
-    writer.add_features(batch)
-    writer.add_columns(make_columns(batch))
-    before = count_rows(store)
-    is_ours = False
-    for act in (
-        writer.publish,
-        lambda: writer.add_contexts(make_contexts()),
-        lambda: writer.add_columns({"more": np.zeros(6)}),
-        lambda: SnapshotWriter(store, run.id, make_header(6), OCCURRENCES, guard),
-    ):
-        with pytest.raises(ConflictError, match="taken over"):
-            act()
-    assert count_rows(store) == before
-    assert fetch(store, run).snapshot_id is None
-
-
-def test_a_lease_lost_right_after_the_flip_leaves_the_old_snapshot_to_the_cleaner(store: Store, run: Run):
-    publish_run(store, run, is_partial=True)
-    calls = []
-
-    def guard(session: Session) -> None:
-        published = session.scalars(select(SnapshotRow.id).where(SnapshotRow.published_at.is_not(None))).all()
-        calls.append(len(published))
-        if len(published) > 1:
-            raise ConflictError("the job was taken over")
-
-    batch = make_batch(0, 6)
-    writer = SnapshotWriter(store, run.id, make_header(6), OCCURRENCES, guard)
-    writer.add_contexts(make_contexts())
-    writer.add_features(batch)
-    writer.add_columns(make_columns(batch))
-    writer.publish()
-    assert calls[-1] == 2
-    assert fetch(store, run).snapshot_id == writer.snapshot_id
-    assert remove_orphans(store) == 1
-
-
-def test_every_transaction_is_short(store: Store, run: Run):
-    """Or a job could not renew its lease while it publishes."""
-    n = 3000
-    spans: list[float] = []
-    with timed_transactions(store, spans):
-        writer = SnapshotWriter(store, run.id, make_header(n), OCCURRENCES)
-        writer.add_contexts(make_contexts())
-        batch = make_batch(0, n)
-        writer.add_features(batch)
-        writer.add_columns(make_columns(batch))
-        writer.publish()
-        second = SnapshotWriter(store, run.id, make_header(0), OCCURRENCES)
-        second.add_columns(make_columns(make_batch(0, 0)))
-        second.publish()
-    assert count_rows(store)["features"] == 0
-    assert len(spans) > 15
-    assert max(spans) < 1.0
-
-
-def test_a_full_disk_leaves_the_last_snapshot_in_force(sqlite_store: Store):
-    run = make_run(sqlite_store, register_inputs(sqlite_store))
-    first = publish_run(sqlite_store, run, is_partial=True)
-    expected = count_rows(sqlite_store)
-    # Many features in one batch, so that the disk fills up in the middle of writing them.
-    with full_disk(sqlite_store, room_pages=40), pytest.raises(ExternalError, match=r"no room left.*full"):
-        begin(sqlite_store, run, 2000)
-    assert fetch(sqlite_store, run).snapshot_id == first.snapshot_id
-    with sqlite_store.read() as session:
-        assert fetch_feature(session, fetch_run(session, run.id), 2).n_fires == 12
-    assert remove_orphans(sqlite_store) == 1
-    assert count_rows(sqlite_store) == expected
-    assert publish_run(sqlite_store, run).snapshot_id > first.snapshot_id
-
-
-@pytest.fixture
-def sqlite_store(tmp_path, sqlite_template) -> Iterator[Store]:
-    path = tmp_path / "featlas.db"
-    path.write_bytes(sqlite_template.read_bytes())
-    opened = Store.open(f"sqlite:///{path}")
-    yield opened
-    opened.close()
-
-
-@contextmanager
-def full_disk(store: Store, room_pages: int) -> Iterator[None]:
-    """A database file that may not grow by more than so many pages, on every connection."""
-    with store.read() as session:
-        limit = session.execute(text("PRAGMA page_count")).scalar_one() + room_pages
-
-    def restrict(connection, _record) -> None:
-        connection.execute(f"PRAGMA max_page_count = {limit}")
-
-    store.engine.dispose()
-    event.listen(store.engine, "connect", restrict)
-    try:
-        yield
-    finally:
-        event.remove(store.engine, "connect", restrict)
-        store.engine.dispose()
-
-
-@contextmanager
-def timed_transactions(store: Store, spans: list[float]) -> Iterator[None]:
-    begun: dict[int, float] = {}
-
-    def on_begin(connection) -> None:
-        begun[id(connection)] = time.perf_counter()
-
-    def on_commit(connection) -> None:
-        spans.append(time.perf_counter() - begun[id(connection)])
-
-    writer = store._writer
-    event.listen(writer, "begin", on_begin)
-    event.listen(writer, "commit", on_commit)
-    yield
-    event.remove(writer, "begin", on_begin)
-    event.remove(writer, "commit", on_commit)
-
-
-def add_job(store: Store, state: JobState, lease_s: float) -> int:
-    with store.write() as session:
-        lease_until = utc_now() + dt.timedelta(seconds=lease_s)
-        job = JobRow(uid="j", kind="extraction", spec={}, spec_hash="0" * 64, state=state, lease_until=lease_until)
-        session.add(job)
-        session.flush()
-        return job.id
