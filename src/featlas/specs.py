@@ -1,4 +1,4 @@
-"""What to compute: one frozen, validated, hashed Spec per job kind, shared by CLI, API and Python, so a default exists once."""
+"""What to compute: one frozen, hashed Spec per job kind, shared by CLI, API and Python, so a default exists once."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def content_hash(self, *extra: str) -> str:
-        """sha256 over all fields and the given strings (fingerprints of the inputs): equal means the same computation."""
+        """sha256 over all fields and the given fingerprints of the inputs: equal means the same computation."""
         fields = self.model_dump(mode="json", exclude=self._not_hashed())
         text = json.dumps([type(self).__name__, fields, *extra], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -32,7 +32,8 @@ class TextSpec(Spec):
 
     text: tuple[str, ...] = Field(
         min_length=1,
-        description="Text files (.txt .jsonl .csv .parquet, also .gz), folders, or data sets as hf:NAME[:CONFIG][@REVISION].",
+        description="Text files (.txt .jsonl .csv .parquet, also .gz), folders, or data sets as "
+        "hf:NAME[:CONFIG][@REVISION].",
     )
     text_field: str = Field(
         default="", description="Column that holds the text; empty finds `text` or the only text column."
@@ -73,7 +74,8 @@ class SaeSpec(Spec):
     )
     sink_norm_ratio: Annotated[float | None, BeforeValidator(_off_is_none)] = Field(
         default=10.0,
-        description="Positions whose norm exceeds this many times the median are not counted, at residual sites with a gap; `off` counts all.",
+        description="Positions whose norm exceeds this many times the median are not counted, at residual sites with "
+        "a gap; `off` counts all.",
     )
 
 

@@ -24,7 +24,7 @@ BROAD_TOKEN_SHARE = 0.1
 CORPUS, SAE = "demo-corpus.jsonl.gz", "demo-sae"
 
 
-def data_folder() -> Path:
+def demo_files() -> Path:
     """Where the demo's corpus and SAE lie in a checkout."""
     folder = Path(featlas.__file__).parents[2] / "data"
     if not (folder / SAE).is_dir():
@@ -35,7 +35,7 @@ def data_folder() -> Path:
 def run_demo(tokens: int, *, serve: bool) -> int:
     """Extract (or reuse) the demo run and show it."""
     started = time.monotonic()
-    folder = data_folder()
+    folder = demo_files()
     spec = ExtractSpec(model="smollm2", sae=str(folder / SAE), text=(str(folder / CORPUS),), tokens=tokens)
     sys.stderr.write(f"the demo: SmolLM2-135M, {SAE} and {tokens:,} tokens of {CORPUS}\n")
     with opened() as here:

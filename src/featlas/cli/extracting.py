@@ -96,9 +96,9 @@ class ShownMeter(Meter):
         super().__init__()
         self._show = show
 
-    def phase(self, name: str, total: int | None = None, unit: str = "") -> None:
+    def phase(self, name: str, total: int | None = None, unit: str = "", *, done: int = 0) -> None:
         """Begin a phase and draw it."""
-        super().phase(name, total, unit)
+        super().phase(name, total, unit, done=done)
         self._show(self.snapshot())
 
     def advance(self, n: int = 1, **figures: float) -> None:

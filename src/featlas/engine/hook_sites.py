@@ -1,6 +1,7 @@
 """Where a hook point lies in a `transformers` model, found by the structure of its modules rather than by its name."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -16,7 +17,7 @@ class ModuleHook:
     reads_input: bool
 
 
-def find_blocks(model: nn.Module) -> nn.ModuleList:
+def find_blocks(model: Any) -> nn.ModuleList:
     """The list of transformer blocks: the only ModuleList with as many items as the config has layers."""
     config = model.config.get_text_config()
     n_layers = config.num_hidden_layers
@@ -30,7 +31,7 @@ def find_blocks(model: nn.Module) -> nn.ModuleList:
     return blocks[0]
 
 
-def find_module(model: nn.Module, hook_point: HookPoint) -> ModuleHook:
+def find_module(model: Any, hook_point: HookPoint) -> ModuleHook:
     """The module whose input or output is the hook point; InputError names what is missing."""
     if hook_point.site is Site.EMBED:
         return ModuleHook(model.get_input_embeddings(), reads_input=False)

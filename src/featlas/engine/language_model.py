@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from featlas.domain import HookPoint, Site
 from featlas.engine.hook_sites import ModuleHook, find_blocks, find_module
@@ -15,7 +15,7 @@ from featlas.errors import ExternalError, InputError
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-class _StopForward(Exception):  # noqa: N818 - control flow, not an error
+class _StopForward(Exception):
     """Raised inside the forward pass when the deepest hook point has been read."""
 
 

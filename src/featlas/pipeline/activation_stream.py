@@ -33,7 +33,7 @@ class Reader:
     sink_limit: float | None
 
     def read(self, is_wanted: NDArray[np.bool_]) -> Iterator[tuple[Tensor, int]]:
-        """Batch by batch: activations [n, d_in] on the CPU, and how many sinks were left out; is_wanted [n_contexts]."""
+        """By batch: activations [n, d_in] on the CPU and how many sinks were left out. is_wanted: [n_contexts]."""
         corpus = self.plan.corpus()
         for block in range(self.plan.n_blocks):
             for batch in self.plan.batches(block):

@@ -145,14 +145,9 @@ def _block_arrays(
     parts: list[Events], cause: NDArray[np.uint8], n_features: int, quality: dict[str, NDArray[np.float64]]
 ) -> BlockArrays:
     """Sort a block's events by feature and slot, and set those at positions that are not counted apart."""
-    feature, slot, value = (
-        np.concatenate(column) if parts else np.zeros(0, dtype)
-        for column, dtype in zip(
-            ([e.feature for e in parts], [e.row for e in parts], [e.value for e in parts]),
-            (np.int64, np.int64, np.float32),
-            strict=True,
-        )
-    )
+    feature = np.concatenate([np.zeros(0, np.int64), *(events.feature for events in parts)])
+    slot = np.concatenate([np.zeros(0, np.int64), *(events.row for events in parts)])
+    value = np.concatenate([np.zeros(0, np.float32), *(events.value for events in parts)])
     order = np.argsort(feature << 16 | slot)
     feature, slot, value = feature[order], slot[order], value[order]
     is_counted = cause[slot] == Cause.COUNTED

@@ -231,8 +231,8 @@ def _make_blocks(
     done = set(list_finished_blocks(plan.folder))
     todo = [block for block in range(plan.n_blocks) if block not in done]
     n_positions = [count_positions(plan, block) for block in range(plan.n_blocks)]
-    context.progress.phase("reading the text", sum(n_positions), "tokens")
-    context.progress.advance(sum(n_positions[block] for block in done))
+    n_done = sum(n_positions[block] for block in done)
+    context.progress.phase("reading the text", sum(n_positions), "tokens", done=n_done)
     started = last_published = time.monotonic()
     n_published = 0
     for block in todo:
@@ -241,8 +241,7 @@ def _make_blocks(
         is_due = time.monotonic() - last_published > PARTIAL_EVERY_S and n_whole >= 2 * n_published
         if is_due and n_whole < plan.n_blocks:
             _publish(plan, list(range(n_whole)), target, run, spec, context, is_partial=True)
-            context.progress.phase("reading the text", sum(n_positions), "tokens")
-            context.progress.advance(sum(n_positions[:n_whole]))
+            context.progress.phase("reading the text", sum(n_positions), "tokens", done=sum(n_positions[:n_whole]))
             last_published, n_published = time.monotonic(), n_whole
     return time.monotonic() - started
 

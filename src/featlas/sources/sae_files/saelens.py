@@ -48,7 +48,8 @@ class SaeLensFormat:
         for key, found in (("d_in", params.d_in), ("d_sae", params.d_sae)):
             if key in config and int(config[key]) != found:
                 raise InputError(
-                    f"{folder}: cfg.json says {key} = {config[key]} but the weights have {found}; the files do not belong together"
+                    f"{folder}: cfg.json says {key} = {config[key]} but the weights have {found}; "
+                    "the files do not belong together"
                 )
         metadata = config.get("metadata", {})
         return SaeFile(
@@ -105,7 +106,8 @@ def _params(architecture: str, config: dict[str, Any], tensors: dict[str, Tensor
     W_enc, W_dec, b_dec = (take(tensors, name, path) for name in ("W_enc", "W_dec", "b_dec"))
     if W_enc.ndim != 2 or W_dec.ndim != 2 or W_enc.shape != W_dec.T.shape:
         raise InputError(
-            f"{path}: W_enc {tuple(W_enc.shape)} and W_dec {tuple(W_dec.shape)} do not fit; expected [d_in, d_sae] and [d_sae, d_in]"
+            f"{path}: W_enc {tuple(W_enc.shape)} and W_dec {tuple(W_dec.shape)} do not fit; "
+            "expected [d_in, d_sae] and [d_sae, d_in]"
         )
     d_sae = W_enc.shape[1]
     normalisation = config["normalize_activations"]
