@@ -32,7 +32,7 @@ class Regime:
 
 @dataclass(frozen=True)
 class Simulated:
-    """n independent corpora, each with one feature: sums by jackknife group [n, 16], documents fired [n]."""
+    """One corpus with n independent features: tokens by jackknife group [16], and per feature sums by group [n, 16]."""
 
     n_tokens: np.ndarray
     n_fires: np.ndarray
@@ -41,20 +41,21 @@ class Simulated:
 
 
 def simulate(regime: Regime, n: int, seed: int) -> Simulated:
-    """Draw n corpora."""
+    """Draw a corpus and n features on it."""
     rng = np.random.default_rng(seed)
+    length = np.maximum(5, rng.lognormal(5.0, 1.0, regime.n_documents)).astype(int)
+    group = rng.integers(0, N_GROUPS, regime.n_documents)
     shape = (n, regime.n_documents)
-    length = np.maximum(5, rng.lognormal(5.0, 1.0, shape)).astype(int)
     rate = np.full(shape, regime.rate)
     if regime.spread > 0:
         rate = rng.beta(regime.rate * regime.spread, (1 - regime.rate) * regime.spread, shape)
     n_fires = np.where(rng.random(shape) < regime.p, rng.binomial(length, rate), 0)
     level = np.exp(rng.normal(0, regime.level_sd, shape))
     total = np.where(n_fires > 0, rng.gamma(np.maximum(2 * n_fires, 1e-9), 0.5) * level, 0.0)
-    row = (np.arange(n)[:, None] * N_GROUPS + rng.integers(0, N_GROUPS, shape)).ravel()
-
-    def by_group(amount: np.ndarray) -> np.ndarray:
-        return np.bincount(row, amount.ravel(), minlength=n * N_GROUPS).reshape(n, N_GROUPS)
-
-    counts = by_group(n_fires).astype(np.int64)
-    return Simulated(by_group(length).astype(np.int64), counts, by_group(total), (n_fires > 0).sum(axis=1))
+    is_in = np.eye(N_GROUPS)[group]
+    return Simulated(
+        n_tokens=(length @ is_in).astype(np.int64),
+        n_fires=(n_fires @ is_in).astype(np.int64),
+        sum=total @ is_in,
+        n_documents_fired=(n_fires > 0).sum(axis=1),
+    )

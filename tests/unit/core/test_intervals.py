@@ -156,17 +156,17 @@ REGIMES = [
 
 @pytest.mark.parametrize("regime", REGIMES, ids=str)
 def test_95_percent_intervals_cover_at_least_93_percent(regime: Regime):
-    n = 1000
-    drawn = simulate(regime, n, seed=1)
-    covers = np.zeros(n, dtype=bool)
-    for i in range(n):
-        own = slice(i, i + 1)
+    covers_frequency: list[bool] = []
+    covers_mean: list[bool] = []
+    for seed in range(20):
+        drawn = simulate(regime, 100, seed)
         found = frequency_interval(
-            FrequencyCounts(drawn.n_fires[own], drawn.n_documents_fired[own], drawn.n_tokens[i], regime.n_documents)
+            FrequencyCounts(drawn.n_fires, drawn.n_documents_fired, drawn.n_tokens, regime.n_documents)
         )
-        covers[i] = found.low[0] <= regime.frequency <= found.high[0]
-    is_live = drawn.n_documents_fired > 0
-    assert covers[is_live].mean() >= 0.93
-    mean = mean_interval(drawn.sum, drawn.n_fires)
-    exists = ~np.isnan(mean.low)
-    assert ((mean.low <= regime.mean) & (regime.mean <= mean.high))[exists].mean() >= 0.93
+        is_live = drawn.n_documents_fired > 0
+        covers_frequency += ((found.low <= regime.frequency) & (regime.frequency <= found.high))[is_live].tolist()
+        mean = mean_interval(drawn.sum, drawn.n_fires)
+        exists = ~np.isnan(mean.low)
+        covers_mean += ((mean.low <= regime.mean) & (regime.mean <= mean.high))[exists].tolist()
+    assert np.mean(covers_frequency) >= 0.93
+    assert np.mean(covers_mean) >= 0.93

@@ -44,14 +44,14 @@ def test_candidates_are_the_contexts_of_the_commonest_tokens(world: World, n_tok
     index = index_token_contexts(world.corpus, 0, 4)
     rows = token_rows(world, [], range(world.n_features))
     found = find_candidates(rows, index, world.first, world.n_features, n_tokens)
-    expected = []
+    expected, lists = [], index_oracle(world, 0, 4)
     for f in range(world.n_features):
         for split in (0, 1):
             slots = [s for s, _ in world.rows(f) if world.split(int(world.corpus.context_of_slot[s])) == split]
             counts = Counter(int(world.corpus.token_ids[s]) for s in slots)
             tokens = sorted(counts, key=lambda t: (-counts[t], t))[:n_tokens]
             for place, token in enumerate(tokens):
-                expected += [(f, split, place, slot) for slot in index_oracle(world, 0, 4)[2 * token + split]]
+                expected += [(f, split, place, slot) for slot in lists[2 * token + split]]
     assert expected == list(zip(found.feature, found.split, found.token_place, found.slot, strict=True))
 
 
