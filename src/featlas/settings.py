@@ -1,6 +1,7 @@
 """Where and how Featlas runs on this machine; what it computes is a Spec. Read only by the CLI and the entry points."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 from platformdirs import user_data_path
 from pydantic import Field
@@ -27,7 +28,10 @@ class Settings(BaseSettings):
     @property
     def store_url(self) -> str:
         """The database URL in force."""
-        return self.database_url or f"sqlite:///{self.home / 'featlas.db'}"
+        if self.database_url:
+            return self.database_url
+        # A path may hold % and ?, which mean something in a URL.
+        return f"sqlite:///{quote(str(self.home / 'featlas.db'))}"
 
     @property
     def artifacts_path(self) -> Path:

@@ -2,12 +2,11 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from sqlalchemy.orm import Session
 
 import featlas
 from featlas.cli.extracting import extract_in
@@ -17,7 +16,6 @@ from featlas.domain import FeatureFlag, FeatureStats
 from featlas.errors import NotFoundError
 from featlas.specs import ExtractSpec
 from featlas.store.read import fetch_feature, read_features
-from featlas.store.runs import Run
 
 MIN_FIRES = 50  # a feature worth looking at has at least this many firings to look at
 BROAD_TOKEN_SHARE = 0.1
@@ -42,7 +40,7 @@ def run_demo(tokens: int, *, serve: bool) -> int:
         run, was_there = extract_in(here, spec, reuse=True)
         print_run_header(run)
         with here.store.read() as session:
-            for choice in choose_features(session, run):
+            for choice in choose_features(read_features(session, run, range(run.n_features))):
                 Console().print(f"\n[dim]{choice.rule}[/dim]")
                 print_feature_page(fetch_feature(session, run, choice.feature_index))
     how = "reused the finished run" if was_there else "extracted"
@@ -62,11 +60,11 @@ class Choice:
     rule: str
 
 
-def choose_features(session: Session, run: Run) -> list[Choice]:
-    """Up to three different features of the run, each the best by a rule that is said with it."""
+def choose_features(features: Iterable[FeatureStats]) -> list[Choice]:
+    """Up to three different features, each the best by a rule that is said with it."""
     alive = [
         feature
-        for feature in read_features(session, run, range(run.n_features))
+        for feature in features
         if feature.n_fires >= MIN_FIRES and not feature.flags & (FeatureFlag.DENSE | FeatureFlag.DEAD)
     ]
     rules: list[tuple[str, Callable[[FeatureStats], float]]] = [

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from featlas.core.aggregate import Chunk
 from featlas.core.segments import first_argmax, run_starts
-from featlas.domain import N_GROUPS
+from featlas.domain import N_GROUPS, Split
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Moments:
         self._max = np.zeros(n_features, dtype=np.float32)
         self._n_contexts = np.zeros(n_features, dtype=np.int64)
         self._n_documents = np.zeros(n_features, dtype=np.int64)
-        self._last_document = np.full(n_features, -1, dtype=np.int64)
+        self._last_document = np.full((n_features, len(Split)), -1, dtype=np.int64)
         self._group_n_fires = np.zeros((n_features, N_GROUPS), dtype=np.int64)
         self._group_sum = np.zeros((n_features, N_GROUPS))
 
@@ -60,11 +60,14 @@ class Moments:
         return np.repeat(chunk.group_feature * N_GROUPS + group, chunk.group_n_events)
 
     def _add_documents(self, chunk: Chunk) -> None:
-        first = run_starts(chunk.group_feature, chunk.group_document)
-        feature, document = chunk.group_feature[first], chunk.group_document[first]
-        is_new = document != self._last_document[feature]
-        self._n_documents += np.bincount(feature[is_new], minlength=chunk.n_features)
-        self._last_document[feature] = document  # rows ascend, so the last write of a feature is its last document
+        # Within a split a document's contexts follow each other, also where two packed streams take turns.
+        for split in Split:
+            at = np.flatnonzero(chunk.group_split == split)
+            first = at[run_starts(chunk.group_feature[at], chunk.group_document[at])]
+            feature, document = chunk.group_feature[first], chunk.group_document[first]
+            is_new = document != self._last_document[feature, split]
+            self._n_documents += np.bincount(feature[is_new], minlength=chunk.n_features)
+            self._last_document[feature, split] = document  # the last write of a feature is its last document
 
     def _add_max(self, chunk: Chunk) -> None:
         starts = run_starts(chunk.group_feature)

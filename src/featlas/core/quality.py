@@ -34,21 +34,24 @@ class QualityTotals:
 
 
 def quality_figures(
-    quality: QualityTotals, n_events: NDArray[np.int64], n_tokens: int
+    quality: QualityTotals, n_events: NDArray[np.int64], n_excluded: NDArray[np.int64], n_tokens: int
 ) -> dict[str, float | int | None]:
     """The header's figures.
 
     Args:
         quality: sums over the measured positions.
         n_events: firings of each of the SAE's own features at counted positions, shape [d_sae].
+        n_excluded: firings at positions that are not counted, shape [d_sae]; who has only those is not dead.
         n_tokens: counted positions.
     """
+    is_silent = n_events == 0
     return {
         "l0": float(n_events.sum() / n_tokens) if n_tokens else None,
         "fvu": quality.fvu(with_sinks=False),
         "fvu_with_sinks": quality.fvu(with_sinks=True),
         "n_measured": int(quality.totals[0, 0]),
-        "n_dead": int((n_events == 0).sum()),
+        "n_dead": int((is_silent & (n_excluded == 0)).sum()),
+        "n_sink_only": int((is_silent & (n_excluded > 0)).sum()),
         "n_dense": int((n_events > 0.1 * n_tokens).sum()),
         "n_alive": int((n_events > 0).sum()),
     }

@@ -126,7 +126,8 @@ class Description:
     def header(self, *, is_partial: bool) -> SnapshotHeader:
         """The snapshot's counts and quality figures."""
         corpus = self.corpus
-        causes = self.totals.n_by_cause
+        totals, n_real = self.totals, self.n_real
+        causes = totals.n_by_cause
         n_tokens = self.index.totals.n_tokens
         return SnapshotHeader(
             is_partial=is_partial,
@@ -137,7 +138,9 @@ class Description:
             n_tokens=n_tokens,
             n_excluded={cause.name.lower(): int(causes[cause]) for cause in (Cause.BOS, Cause.SINK)},
             histogram_edges=EDGES,
-            quality=quality_figures(self.totals.quality, self.totals.n_events[: self.n_real], n_tokens),
+            quality=quality_figures(
+                totals.quality, totals.n_events[:n_real], totals.n_fires_excluded[:n_real], n_tokens
+            ),
         )
 
 

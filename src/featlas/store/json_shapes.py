@@ -49,6 +49,8 @@ def feature_to_json(feature: FeatureStats) -> dict[str, Any]:
         "top_tokens": [_token_to_json(token) for token in feature.top_tokens],
         "is_dead": bool(feature.flags & FeatureFlag.DEAD),
         "is_dense": bool(feature.flags & FeatureFlag.DENSE),
+        "is_sink_only": bool(feature.flags & FeatureFlag.SINK_ONLY),
+        "is_null": bool(feature.flags & FeatureFlag.NULL),
         "n_fires_excluded": feature.n_fires_excluded,
         "intervals": {
             name: None if ends is None else {"low": ends.low, "high": ends.high}
