@@ -1,4 +1,4 @@
-"""Small random corpora with events, made to be awkward: gaps, copied documents, uncounted places, ties, both signs."""
+"""Small random corpora with events, made to be awkward: gaps, copies, uncounted places, ties, both signs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -120,40 +120,47 @@ def _documents(rng: np.random.Generator, n_documents: int, ctx_len: int) -> list
     return documents
 
 
+def _pieces(rng: np.random.Generator, documents: list[np.ndarray], split: np.ndarray, ctx_len: int) -> list:
+    """(document, offset, tokens) of every context; the two splits take turns, as packed streams do."""
+    streams: list[list] = [[], []]
+    for index, document in enumerate(documents):
+        for offset in range(0, len(document), ctx_len):
+            streams[split[index]].append((index, offset, document[offset : offset + ctx_len].tolist()))
+    out = []
+    while streams[0] or streams[1]:
+        side = int(rng.random() < 0.4)
+        out.append(streams[side if streams[side] else 1 - side].pop(0))
+    return out
+
+
 def make_corpus(seed: int, n_documents: int = 12, ctx_len: int = 11) -> CorpusArrays:
     """Documents cut into contexts; now and then a gap between contexts, and places that are not counted."""
     rng = np.random.default_rng(seed)
+    split = (rng.random(n_documents) < 0.3).astype(np.uint8)
     documents = _documents(rng, n_documents, ctx_len)
-    tokens, owner, cause = [], [], []
-    slots, lengths, context_document, offsets = [], [], [], []
-    n_contexts = sum(-(-len(d) // ctx_len) for d in documents)
-    for index, document in enumerate(documents):
-        for offset in range(0, len(document), ctx_len):
-            part = document[offset : offset + ctx_len]
-            if rng.random() < 0.2:
-                gap = int(rng.integers(1, 5))
-                tokens += [0] * gap
-                owner += [n_contexts] * gap
-                cause += [3] * gap
-            slots.append(len(tokens))
-            lengths.append(len(part))
-            context_document.append(index)
-            offsets.append(offset)
-            tokens += part.tolist()
-            owner += [len(slots) - 1] * len(part)
-            cause += rng.choice([0, 0, 0, 0, 0, 1, 2], len(part)).tolist()
-    n = len(documents)
+    pieces = _pieces(rng, documents, split, ctx_len)
+    tokens, owner, cause, slots = [], [], [], []
+    for context, (_, _, part) in enumerate(pieces):
+        if rng.random() < 0.2:
+            gap = int(rng.integers(1, 5))
+            tokens += [0] * gap
+            owner += [len(pieces)] * gap
+            cause += [3] * gap
+        slots.append(len(tokens))
+        tokens += part
+        owner += [context] * len(part)
+        cause += rng.choice([0, 0, 0, 0, 0, 1, 2], len(part)).tolist()
     return CorpusArrays(
         token_ids=np.array(tokens, dtype=np.uint32),
         cause=np.array(cause, dtype=np.uint8),
         context_of_slot=np.array(owner, dtype=np.uint32),
         context_slot=np.array(slots, dtype=np.int64),
-        context_n=np.array(lengths, dtype=np.int64),
-        context_document=np.array(context_document, dtype=np.uint32),
-        context_token_offset=np.array(offsets, dtype=np.uint32),
-        document_split=(rng.random(n) < 0.3).astype(np.uint8),
-        document_group=rng.integers(0, N_GROUPS, n).astype(np.uint8),
-        document_key=rng.integers(0, 2**63, n).astype(np.uint64),
+        context_n=np.array([len(part) for _, _, part in pieces], dtype=np.int64),
+        context_document=np.array([document for document, _, _ in pieces], dtype=np.uint32),
+        context_token_offset=np.array([offset for _, offset, _ in pieces], dtype=np.uint32),
+        document_split=split,
+        document_group=rng.integers(0, N_GROUPS, n_documents).astype(np.uint8),
+        document_key=rng.integers(0, 2**63, n_documents).astype(np.uint64),
         n_vocab=VOCAB,
     )
 
