@@ -51,7 +51,7 @@ def extract_in(here: Surroundings, spec: ExtractSpec, *, reuse: bool) -> tuple[R
 def _job_to_do(here: Surroundings, spec: ExtractSpec) -> Job:
     """The unfinished job of the same spec, ready to go on, or a new one."""
     known = find_unfinished(here.store, "extraction", spec.content_hash())
-    if known is not None:
+    if known is not None and spec.name in ("", known.spec["name"]):
         sys.stderr.write(f"going on with job {known.id}, which has the same spec and was {known.state}\n")
         return jobs.resume(here.store, known.id) if known.state in jobs.RESUMABLE else known
     _require_free_name(here, spec.name)

@@ -2,6 +2,8 @@
 
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -190,6 +192,18 @@ def _run(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` read enough
         return 0
+    except Exception as error:  # noqa: BLE001 (the boundary: a mistake of ours is told in a sentence too)
+        name = type(error).__name__
+        return _fail(
+            f"unexpected {name}: {error}; the traceback is in {_save_traceback(error)}", FeatlasError.exit_code
+        )
+
+
+def _save_traceback(error: Exception) -> str:
+    """The file that holds the traceback, for a report."""
+    with tempfile.NamedTemporaryFile("w", prefix="featlas-", suffix=".traceback", delete=False) as file:
+        file.write("".join(traceback.format_exception(error)))
+    return file.name
 
 
 def _fail(message: str, code: int) -> int:

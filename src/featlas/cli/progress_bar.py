@@ -1,6 +1,7 @@
 """Draws a job's progress on the terminal's error stream, so that standard output stays clean for results."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,10 +12,17 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 OnProgress = Callable[[dict[str, Any] | None], None]
 
 
+PLAIN_EVERY_S = 15.0
+"""Where the error stream is a file or a pipe, a line of progress at most this often, and one per phase."""
+
+
 @contextmanager
 def progress_bar() -> Iterator[OnProgress]:
     """A function that is shown each new state of a job's progress (see `pipeline.progress.Meter.snapshot`)."""
     console = Console(file=sys.stderr)
+    if not console.is_terminal:
+        yield _PlainLines()
+        return
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description:<24}"),
@@ -23,7 +31,7 @@ def progress_bar() -> Iterator[OnProgress]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[pace]}"),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=None, count="", pace="")
 
         def show(state: dict[str, Any] | None) -> None:
@@ -38,6 +46,26 @@ def progress_bar() -> Iterator[OnProgress]:
                 )
 
         yield show
+
+
+class _PlainLines:
+    """Progress as lines of text."""
+
+    def __init__(self) -> None:
+        self._phase, self._at = "", 0.0
+
+    def __call__(self, state: dict[str, Any] | None) -> None:
+        if not state or not state.get("phase"):
+            return
+        now = time.monotonic()
+        if state["phase"] != self._phase or now - self._at >= PLAIN_EVERY_S:
+            parts = [state["phase"], count_text(state), pace_text(state), *_figures(state)]
+            sys.stderr.write("  ".join(part for part in parts if part) + "\n")
+            self._phase, self._at = state["phase"], now
+
+
+def _figures(state: dict[str, Any]) -> list[str]:
+    return [f"{name} {value:.4g}" for name, value in state["figures"].items() if value is not None]
 
 
 def count_text(state: dict[str, Any]) -> str:

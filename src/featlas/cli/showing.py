@@ -52,7 +52,7 @@ def print_run_header(run: Run) -> None:
         return
     quality = header.quality or {}
     excluded = ", ".join(f"{n:,} {cause}" for cause, n in header.n_excluded.items() if n) or "none"
-    n_dead, n_dense = quality.get("n_dead"), quality.get("n_dense")
+    n_dead, n_dense, n_sink_only = (quality.get(name, 0) for name in ("n_dead", "n_dense", "n_sink_only"))
     read = f"{header.n_documents:,} documents, {header.n_contexts:,} contexts, {header.n_positions:,} positions"
     console.print(f"  read      {read}")
     console.print(f"  counted   {header.n_tokens:,} positions; excluded: {excluded}")
@@ -62,7 +62,8 @@ def print_run_header(run: Run) -> None:
         f" ({number(quality.get('fvu_with_sinks'))} with sinks)"
     )
     console.print(
-        f"  features  {quality.get('n_alive'):,} alive, {n_dead:,} never fired, {n_dense:,} dense (above 10 %)"
+        f"  features  {quality.get('n_alive'):,} alive, {n_dead:,} never fired, "
+        f"{n_sink_only:,} on excluded positions only, {n_dense:,} dense (above 10 %)"
     )
     if run.is_forced:
         console.print("  [red]forced: the self-check refused this SAE[/red]")
