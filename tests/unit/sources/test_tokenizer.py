@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests import tiny_tokenizers
+from tests.builders import tiny_tokenizers
 
 from featlas.errors import ExternalError, InputError, NotFoundError
 from featlas.sources.tokenizer import Tokenizer
