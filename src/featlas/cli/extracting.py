@@ -17,6 +17,7 @@ from featlas.store import jobs
 from featlas.store.job_views import Job, fetch_job, find_unfinished
 from featlas.store.json_shapes import run_to_json
 from featlas.store.runs import Run, fetch_run, find_runs
+from featlas.store.snapshots import remove_orphans
 from featlas.worker.local import follow, job_error
 
 CHECK_REFUSED = 2
@@ -38,6 +39,7 @@ def extract_in(here: Surroundings, spec: ExtractSpec, *, reuse: bool) -> tuple[R
     """The run of a spec, and whether it was there already."""
     spec_hash = extraction_hash(spec)
     jobs.reconcile(here.store)
+    remove_orphans(here.store)
     with here.store.read() as session:
         finished = [run for run in find_runs(session, spec_hash) if run.state is RunState.FINISHED]
     if reuse and finished:

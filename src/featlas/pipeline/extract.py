@@ -23,7 +23,7 @@ from featlas.domain import SaeOrigin, Split
 from featlas.engine.language_model import LanguageModel
 from featlas.engine.null_features import make_null_features
 from featlas.engine.sinks import ordinary_rows
-from featlas.errors import InputError
+from featlas.errors import InputError, NotFoundError
 from featlas.pipeline.block_pass import Target, run_blocks
 from featlas.pipeline.check import SAMPLE_TOKENS, check_on_corpus
 from featlas.pipeline.describe_run import describe_run, publish_description
@@ -31,6 +31,7 @@ from featlas.pipeline.identity import artifact_name, extraction_hash
 from featlas.pipeline.kept_target import KeptTarget, load_target, save_target
 from featlas.pipeline.opening import OpenedSae, fit_together, open_model, open_sae, open_tokenizer
 from featlas.pipeline.plan import Plan, load_plan, make_plan
+from featlas.pipeline.progress import Progress
 from featlas.pipeline.registry import JobContext
 from featlas.sources.tokenizer import Tokenizer
 from featlas.specs import ExtractSpec
@@ -46,8 +47,8 @@ from featlas.store.registry import (
     register_sae,
     register_tokenizer,
 )
-from featlas.store.runs import Run, RunFacts, create_run, find_runs
-from featlas.store.snapshots import SnapshotWriter
+from featlas.store.runs import Run, RunFacts, create_run, find_pending_runs
+from featlas.store.snapshots import SnapshotWriter, discard_run
 
 PARTIAL_EVERY_S = 120.0
 """A partial snapshot follows the last one after this time, once twice as many blocks are done."""
@@ -78,13 +79,12 @@ def run_extraction(spec: ExtractSpec, context: JobContext) -> dict[str, Any]:
     file = open_sae(spec)
     tokenizer = open_tokenizer(spec, context.cache_path)
     spec_hash = extraction_hash(spec)
-    folder = context.artifacts_path / artifact_name(spec_hash, context.job_id)
-    remove_leftovers(folder)
-    plan = _plan(spec, tokenizer, file.prepend_bos, folder, context)
     context.progress.phase("loading the model", None)
     model = open_model(spec, context.cache_path, context.device, context.threads)
-    opened = fit_together(spec, file, model)
-    target, check = _checked_target(spec, plan, model, opened, context)
+    opened = fit_together(spec, file, model)  # before any text is read: what cannot be shall fail at once
+    folder = context.artifacts_path / artifact_name(spec_hash, context.job_id)
+    _discard_other_inputs(folder, spec_hash, context)
+    plan, target, check = _settle(spec, folder, model, opened, tokenizer, context)
     inputs = Inputs(spec, spec_hash, plan, model, opened, tokenizer)
     run = _find_run(inputs, context) or _create_run(inputs, check, context)
     read_s = _make_blocks(plan, model, target, run, spec, context)
@@ -92,17 +92,52 @@ def run_extraction(spec: ExtractSpec, context: JobContext) -> dict[str, Any]:
     return {"run": run.id, "name": run.name, "seconds": time.monotonic() - started, "pass_s": read_s, **published}
 
 
-def _plan(spec: ExtractSpec, tokenizer: Tokenizer, prepend_bos: bool, folder: Path, context: JobContext) -> Plan:
-    if has_plan(folder):
-        return load_plan(folder)
-    return make_plan(spec, tokenizer, prepend_bos, folder, context.progress, context.stop)
+def _discard_other_inputs(folder: Path, spec_hash: str, context: JobContext) -> None:
+    """Drop what earlier attempts of this job made of texts, an SAE or a model that have changed since."""
+    remove_leftovers(folder)
+    if context.job_id is None:
+        return
+    with context.store.read() as session:
+        pending = find_pending_runs(session, context.job_id)
+    for run in pending:
+        if run.spec_hash != spec_hash:
+            discard_run(context.store, run.id, context.guard)
+    for other in context.artifacts_path.glob(artifact_name("*", context.job_id)):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
 
 
-def _checked_target(
-    spec: ExtractSpec, plan: Plan, model: LanguageModel, opened: OpenedSae, context: JobContext
+def _settle(  # the whole of what a run begins with
+    spec: ExtractSpec,
+    folder: Path,
+    model: LanguageModel,
+    opened: OpenedSae,
+    tokenizer: Tokenizer,
+    context: JobContext,
+) -> tuple[Plan, Target, dict[str, Any]]:
+    """The plan, the target and the self-check of a run; where they cannot be, nothing of it stays."""
+    try:
+        plan = load_plan(folder) if has_plan(folder) else _make_plan(spec, tokenizer, opened, folder, context)
+        target, check = settle_target(spec, plan, model, opened, context.progress)
+    except (InputError, NotFoundError):
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return plan, target, check
+
+
+def _make_plan(spec: ExtractSpec, tokenizer: Tokenizer, opened: OpenedSae, folder: Path, context: JobContext) -> Plan:
+    return make_plan(spec, tokenizer, opened.file.prepend_bos, folder, context.progress, context.stop)
+
+
+def settle_target(
+    spec: ExtractSpec, plan: Plan, model: LanguageModel, opened: OpenedSae, progress: Progress
 ) -> tuple[Target, dict[str, Any]]:
-    """The target, settled before the first block and kept beside the blocks, so that a resume counts by the same."""
-    context.progress.phase("checking the SAE", None)
+    """The target and the self-check, settled before the first block and kept beside the blocks.
+
+    Every later call for the same plan, in whatever process, gives the same target, so that all count by the same
+    rules. Raises InputError where the self-check refuses the SAE.
+    """
+    progress.phase("checking the SAE", None)
     kept = load_target(plan.folder)
     if kept is None:
         check, sample = check_on_corpus(spec, plan.corpus(), model, opened, SAMPLE_TOKENS)
@@ -125,9 +160,11 @@ def _checked_target(
 
 def _find_run(inputs: Inputs, context: JobContext) -> Run | None:
     """The run that an earlier attempt of this job began."""
+    if context.job_id is None:
+        return None
     with context.store.read() as session:
-        runs = [run for run in find_runs(session, inputs.spec_hash) if run.finished_at is None]
-    return next((run for run in runs if run.job_id == context.job_id), None)
+        pending = find_pending_runs(session, context.job_id)
+    return next((run for run in pending if run.spec_hash == inputs.spec_hash), None)
 
 
 def _create_run(inputs: Inputs, check: dict[str, Any], context: JobContext) -> Run:

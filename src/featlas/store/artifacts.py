@@ -9,6 +9,7 @@
 The plan appears by one rename once it is complete; a block or table file likewise. Nothing here knows statistics.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -82,8 +83,10 @@ def publish_plan(folder: Path, record: Mapping[str, Any]) -> None:
 
 
 def discard_plan(folder: Path) -> None:
-    """Remove an unfinished plan."""
+    """Remove an unfinished plan, and the folder if nothing else is in it."""
     shutil.rmtree(_partial_path(folder), ignore_errors=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _partial_path(folder: Path) -> Path:

@@ -135,6 +135,12 @@ def find_runs(session: Session, spec_hash: str) -> list[Run]:
     return [_run_of(found) for found in session.execute(statement)]
 
 
+def find_pending_runs(session: Session, job_id: int) -> list[Run]:
+    """Runs that this job began and has not finished, newest first."""
+    of_job = (RunRow.extraction_job_id == job_id, RunRow.state == RunState.PENDING)
+    return [_run_of(found) for found in session.execute(_runs().where(*of_job).order_by(RunRow.id.desc()))]
+
+
 def _fetch_by_uid(session: Session, text: str) -> Run:
     found = []
     if _UID_PREFIX.fullmatch(text.lower()):

@@ -199,6 +199,23 @@ class SnapshotWriter:
             _log.warning("older snapshots of run %d were not removed yet: %s", self._run_id, error)
 
 
+def discard_run(store: Store, run_id: int, guard: Guard = no_guard) -> None:
+    """Delete a run that was never finished, with all that it published; raises ConflictError for a finished one."""
+    with store.write() as session:
+        guard(session)
+        is_pending = (RunRow.id == run_id, RunRow.state == RunState.PENDING)
+        hidden = update(RunRow).where(*is_pending).values(current_snapshot_id=None).returning(RunRow.id)
+        if not session.execute(hidden).all():
+            raise ConflictError(f"run {run_id} is finished or not there; only an unfinished run can be discarded")
+    with store.read() as session:
+        leftovers = _find_leftovers(session, run_id)
+    for leftover in leftovers:
+        _drop_snapshot(store, guard, leftover)
+    with store.write() as session:
+        guard(session)
+        session.execute(delete(RunRow).where(RunRow.id == run_id))
+
+
 def remove_orphans(store: Store) -> int:
     """Delete snapshots that are not in force and that nobody is writing; returns how many.
 

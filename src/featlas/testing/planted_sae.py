@@ -7,6 +7,7 @@ of summation matters. One token has an embedding of enormous norm: it is an atte
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +48,7 @@ def plant(folder: Path) -> Planted:
     "<|user|>"; the others below 16 are dead. Raises ValueError where a token has no direction of its own.
     """
     model_folder = save_tiny_model(folder / "model")
-    model = LlamaForCausalLM.from_pretrained(model_folder)
+    model: Any = LlamaForCausalLM.from_pretrained(model_folder)
     ids = _token_ids(model_folder)
     embeddings = _exact(model.get_input_embeddings().weight.detach() * model.config.hidden_size**0.5)
     embeddings[ids[SINK_TOKEN]] *= SINK_FACTOR
