@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.builders.plans import (
+from tests.builders.plans import assert_nothing_left, (
     make_texts,
     plan_of,
     spec_of,
@@ -95,7 +95,7 @@ def test_ids_of_another_model_are_refused(tokenizer, tmp_path):
     for fields in ({}, {"order": "file"}, {"tokens": 100}):
         with pytest.raises(InputError, match=rf"a\.jsonl, row 2: token id {tokenizer.n_vocab}, but the model has"):
             plan_of(spec_of(path, **fields), tokenizer, tmp_path / "run")
-        assert list((tmp_path / "run").iterdir()) == []
+        assert_nothing_left(tmp_path / "run")
 
 
 # Streams

@@ -290,14 +290,15 @@ def test_a_plan_comes_back(tmp_path):
 
 
 def test_an_unfinished_plan_is_no_plan(tmp_path):
-    partial = artifacts.begin_plan(tmp_path)
+    folder = tmp_path / "run"
+    partial = artifacts.begin_plan(folder)
     (partial / "token_ids.npy").write_bytes(b"half")
-    assert not artifacts.has_plan(tmp_path)
+    assert not artifacts.has_plan(folder)
     with pytest.raises(NotFoundError, match="no plan in"):
-        artifacts.load_plan_record(tmp_path)
-    assert list(artifacts.begin_plan(tmp_path).iterdir()) == []
-    artifacts.discard_plan(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+        artifacts.load_plan_record(folder)
+    assert list(artifacts.begin_plan(folder).iterdir()) == []
+    artifacts.discard_plan(folder)
+    assert [path for path in tmp_path.rglob("*") if path != folder] == []
 
 
 def test_a_finished_plan_is_not_planned_over(tmp_path):
