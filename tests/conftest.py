@@ -108,7 +108,7 @@ def store(store_url: str) -> Iterator[Store]:
 def smollm2_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder (`FEATLAS_HOME/cache` is one) in which the demo model lies converted, once for all tests.
 
-    FEATLAS_TEST_MODEL_CACHE names a folder that keeps it from one test session to the next.
+    FEATLAS_TEST_MODEL_CACHE names a folder that keeps it from one run of the tests to the next.
     """
     from featlas.sources.packaged_model import converted_model
 

@@ -42,7 +42,11 @@ def settings_page() -> str:
 def cli_page() -> str:
     """Every command with its options, as cyclopts documents them."""
     app = importlib.import_module("featlas.cli.main").app
-    text = app.generate_docs(output_format="markdown", usage_name="featlas")
+    called_as, sys.argv = sys.argv, ["featlas"]  # the commands of a group say in their usage how the program was called
+    try:
+        text = app.generate_docs(output_format="markdown", usage_name="featlas")
+    finally:
+        sys.argv = called_as
     title, _, rest = text.partition("\n")
     return f"{title}\n\n{NOTE}\n{rest.rstrip()}\n"
 

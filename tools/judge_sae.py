@@ -1,6 +1,6 @@
 """Say how far an SAE's features go beyond random directions, on documents that it was not trained on.
 
-    python tools/judge_sae.py --sae data/demo-sae --text data/demo-corpus.jsonl.gz [--tokens N] [--held-out 0.1] [--save]
+    python -m tools.judge_sae --sae data/demo-sae --text FILE [FILE …] [--tokens N] [--held-out 0.1] [--save]
 
 Runs an extraction over the held-out documents (those whose hash is in the lowest share) with null features, then
 compares the concentration of each feature's twenty strongest documents (the larger of the share with the commonest peak
@@ -51,8 +51,8 @@ MIN_DOCUMENTS = 10
 def save_held_out(text: Path, share: float, out: Path) -> int:
     """Copy the documents that training left out; returns how many."""
     n = 0
-    opened = gzip.open(text, "rt", encoding="utf-8") if text.suffix == ".gz" else text.open(encoding="utf-8")
-    with opened as lines, out.open("w", encoding="utf-8") as kept:
+    open_text = gzip.open if text.suffix == ".gz" else open
+    with open_text(text, "rt", encoding="utf-8") as lines, out.open("w", encoding="utf-8") as kept:
         for line in lines:
             if hash_bytes(json.loads(line)["text"].encode()) < int(share * 2**64):
                 kept.write(line)

@@ -29,7 +29,7 @@ db = App(name="db", help="The database's schema.")
 app.command(jobs)
 app.command(db)
 
-Json = Annotated[bool, Parameter(name="--json", help="Print JSON lines instead of a table.")]
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON lines instead of a table.")]
 Dashed = Parameter(allow_leading_hyphen=True)
 FromSpec = Parameter(name="*", consume_multiple=True)
 
