@@ -49,15 +49,20 @@ def find_module(model: Any, hook_point: HookPoint) -> ModuleHook:
 
 
 def _inside_block(block: nn.Module, hook_point: HookPoint) -> ModuleHook:
-    attention = _child(block, "self_attn", "attn", "attention")
-    sandwich = hasattr(block, "pre_feedforward_layernorm")  # Gemma 2 and 3 norm each sublayer's output as well
-    second_norm = _child(block, "pre_feedforward_layernorm" if sandwich else "post_attention_layernorm", "ln_2")
-    parallel = getattr(block, "use_parallel_residual", False)
+    attention, mlp = _child(block, "self_attn", "attn", "attention"), _child(block, "mlp")
+    is_parallel = getattr(block, "use_parallel_residual", False)
+    if _child(block, "post_feedforward_layernorm"):  # each sublayer's output is normed before it is added
+        reads_middle = _child(block, "pre_feedforward_layernorm") or mlp  # Gemma 2 and 3, or OLMo 2
+        attn_out, mlp_out = _child(block, "post_attention_layernorm"), _child(block, "post_feedforward_layernorm")
+    else:
+        reads_middle = None if is_parallel else _child(block, "post_attention_layernorm", "ln_2")
+        attn_out = _child(block, "post_self_attn_layernorm") or attention  # GLM 4 has such norms under other names
+        mlp_out = _child(block, "post_mlp_layernorm") or mlp
     places: dict[Site, tuple[nn.Module | None, bool]] = {
-        Site.RESID_MID: (None if parallel else second_norm, True),
-        Site.MLP_IN: (second_norm, False),
-        Site.ATTN_OUT: (_child(block, "post_attention_layernorm") if sandwich else attention, False),
-        Site.MLP_OUT: (_child(block, "post_feedforward_layernorm") if sandwich else _child(block, "mlp"), False),
+        Site.RESID_MID: (reads_middle, True),
+        Site.MLP_IN: (mlp, True),
+        Site.ATTN_OUT: (attn_out, False),
+        Site.MLP_OUT: (mlp_out, False),
         Site.Z: (_child(attention, "o_proj", "c_proj", "dense") if attention is not None else None, True),
     }
     module, reads_input = places[hook_point.site]

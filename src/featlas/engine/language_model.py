@@ -48,6 +48,8 @@ class LanguageModel:
         self.n_vocab: int = model.get_input_embeddings().weight.shape[0]
         self.config: dict[str, Any] = model.config.to_dict()
         self.fingerprint = _fingerprint(model)
+        self._understood: set[HookPoint] = set()
+        self._require_causal()
 
     @classmethod
     def load(cls, name: str, *, revision: str = "", dtype: str = "float32", device: str = "auto") -> "LanguageModel":
@@ -85,7 +87,16 @@ class LanguageModel:
 
         Returns:
             For each hook point the module's own output (or input), float32, shape [n_contexts, ctx_len, width].
+
+        Raises:
+            InputError: the model has no such layer or site, or adds up its sublayers in a way that is not understood.
         """
+        for point in set(hook_points) - self._understood:
+            self._require_understood(point)
+            self._understood.add(point)
+        return self._read(token_ids, hook_points)
+
+    def _read(self, token_ids: Tensor, hook_points: Sequence[HookPoint]) -> dict[HookPoint, Tensor]:
         seen: dict[HookPoint, Tensor] = {}
         wanted = set(hook_points)
         hooks = [self._attach(point, find_module(self.model, point), seen, wanted) for point in wanted]
@@ -103,6 +114,45 @@ class LanguageModel:
             )
         return seen
 
+    @torch.no_grad()
+    def _require_causal(self) -> None:
+        """Refuse a model in which a position sees later ones: right padding would change its activations."""
+        first_block = HookPoint(0, Site.RESID_POST)
+        acts = self._read(torch.tensor([[0, 0], [0, self.n_vocab - 1]]), [first_block])[first_block]
+        alone, followed = acts[0, 0], acts[1, 0]
+        if float((alone - followed).norm()) > 4 * torch.finfo(self.model.dtype).eps * float(alone.norm()):
+            raise InputError(
+                f"model {self.name!r} ({type(self.model).__name__}) is not causal: a position sees later ones; "
+                "Featlas reads decoder-only transformers"
+            )
+
+    def _require_understood(self, point: HookPoint) -> None:
+        """Refuse the outputs of sublayers where they are not what the residual stream is the sum of."""
+        if point.site not in (Site.ATTN_OUT, Site.RESID_MID, Site.MLP_OUT):
+            return
+        find_module(self.model, point)
+        at = {site: HookPoint(point.layer, site) for site in Site}
+        wanted = [at[site] for site in (Site.RESID_PRE, Site.ATTN_OUT, Site.MLP_OUT, Site.RESID_POST)]
+        if point.site is Site.RESID_MID:
+            wanted.append(point)
+        acts = self._read(torch.arange(4)[None] % self.n_vocab, wanted)
+        before, attn_out, mlp_out, after = (acts[place] for place in wanted[:4])
+        adds_up = self._is_sum(before, attn_out + mlp_out, after)
+        if point.site is Site.RESID_MID:
+            adds_up = adds_up and self._is_sum(before, attn_out, acts[point])
+        if not adds_up:
+            raise InputError(
+                f"hook point {point}: the blocks of {type(self.model).__name__} do not add the attention's and the "
+                f"MLP's output to the stream as they are, so this place is not known; "
+                f"try blocks.{point.layer}.hook_resid_post"
+            )
+
+    def _is_sum(self, stream: Tensor, added: Tensor, result: Tensor) -> bool:
+        """Whether stream + added = result at every position, but for the rounding of the forward's precision."""
+        error = (result - stream - added).norm(dim=-1)
+        rounding = 4 * torch.finfo(self.model.dtype).eps * result.norm(dim=-1)
+        return bool((error <= 0.03 * added.norm(dim=-1) + rounding).all())
+
     def _attach(
         self, point: HookPoint, place: ModuleHook, seen: dict[HookPoint, Tensor], wanted: set[HookPoint]
     ) -> Any:
@@ -117,11 +167,6 @@ class LanguageModel:
                 lambda _module, args, kwargs: keep(args if args else kwargs["hidden_states"]), with_kwargs=True
             )
         return place.module.register_forward_hook(lambda _module, _args, output: keep(output))
-
-
-def default_hook_depth(point: HookPoint) -> int:
-    """How many blocks must run to read the hook point."""
-    return point.layer if point.site in (Site.EMBED, Site.RESID_PRE) else point.layer + 1
 
 
 def _load_error(name: str, cause: Exception) -> InputError | ExternalError:
