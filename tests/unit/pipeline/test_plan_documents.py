@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.builders.plans import assert_nothing_left, (
+from tests.builders.plans import (
+    assert_nothing_left,
     make_texts,
     plan_of,
     spec_of,
