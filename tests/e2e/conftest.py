@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.builders.made_texts import made_documents, save_documents
 from tests.e2e.command import Featlas
-from tests.e2e.texts import made_documents, save_documents
 from tests.oracles import planted_counts
 from tokenizers import Tokenizer
 
