@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from featlas.domain import HookPoint, Site
 from featlas.engine.hook_sites import ModuleHook, find_blocks, find_module
-from featlas.errors import ExternalError, InputError
+from featlas.errors import ExternalError, FeatlasError, InputError, NotFoundError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -20,12 +21,16 @@ class _StopForward(Exception):
 
 
 def choose_device(name: str) -> torch.device:
-    """The torch device for a setting: `auto` takes CUDA, then MPS, then the CPU."""
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    """The torch device for a setting: `auto` takes CUDA, then MPS, then the CPU; InputError where there is none such."""
+    has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, is_there in has.items() if is_there))
+    kind, _, number = name.partition(":")
+    is_known = has.get(kind, False) and (not number or number.isdecimal())
+    if not is_known or (kind == "cuda" and int(number or 0) >= torch.cuda.device_count()):
+        here = ", ".join(kind for kind, is_there in has.items() if is_there)
+        raise InputError(f"device {name!r} is not on this machine; expected auto or one of: {here}")
+    return torch.device(name)
 
 
 class LanguageModel:
@@ -56,18 +61,25 @@ class LanguageModel:
         """Open a local folder or a hub id.
 
         Raises:
-            InputError: the folder holds no causal language model, or its architecture is unknown.
+            NotFoundError: there is no such folder.
+            InputError: the folder holds no whole causal language model, or its architecture is unknown.
             ExternalError: the hub could not be reached or does not know the name.
         """
         from transformers import AutoModelForCausalLM
 
-        options: dict[str, Any] = {"dtype": DTYPES[dtype]}
+        options: dict[str, Any] = {"dtype": DTYPES[dtype], "output_loading_info": True}
         if revision:
             options["revision"] = revision
         try:
-            model = AutoModelForCausalLM.from_pretrained(name, **options)
-        except (OSError, ValueError, KeyError, RuntimeError) as cause:
+            loaded: Any = AutoModelForCausalLM.from_pretrained(name, **options)
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as cause:
             raise _load_error(name, cause) from cause
+        model, report = loaded
+        if report["missing_keys"]:
+            raise InputError(
+                f"model {name!r} lacks weights ({sorted(report['missing_keys'])[0]} and "
+                f"{len(report['missing_keys']) - 1} more), which would be random; get the whole model"
+            )
         return cls(model, name=name, device=choose_device(device))
 
     def width(self, hook_point: HookPoint) -> int:
@@ -169,13 +181,13 @@ class LanguageModel:
         return place.module.register_forward_hook(lambda _module, _args, output: keep(output))
 
 
-def _load_error(name: str, cause: Exception) -> InputError | ExternalError:
+def _load_error(name: str, cause: Exception) -> FeatlasError:
     reason = str(cause).strip().split("\n")[0] or type(cause).__name__
     folder = Path(name)
     if folder.is_dir():
         return InputError(f"model folder {name!r} could not be opened as a causal language model: {reason}")
     if folder.is_absolute() or name.startswith((".", "~")):
-        return InputError(
+        return NotFoundError(
             f"model folder {name!r} does not exist; give a folder with config.json and weights, or a hub id"
         )
     return ExternalError(
