@@ -21,7 +21,7 @@ class _StopForward(Exception):
 
 
 def choose_device(name: str) -> torch.device:
-    """The torch device for a setting: `auto` takes CUDA, then MPS, then the CPU; InputError where there is none such."""
+    """The torch device for a setting: `auto` takes CUDA, then MPS, then the CPU; InputError for one not there."""
     has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(kind for kind, is_there in has.items() if is_there))

@@ -152,7 +152,7 @@ class SaeParams:
         """Reconstruction in the SAE's normalised space. feature_acts: [n, d_sae] → [n, d_out]."""
         if self.rank_by_dec_norm:
             assert self.dec_norms is not None
-            feature_acts = feature_acts / self.dec_norms
+            feature_acts = feature_acts / self.dec_norms.clamp(min=torch.finfo(torch.float32).tiny)  # 0 / 0 is 0 here
         return feature_acts @ self.W_dec + self.b_dec
 
     def denormalise(self, reconstruction: Tensor, x: Tensor) -> Tensor:
@@ -176,27 +176,38 @@ def tiles(n: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 def check_shapes(sae: SaeParams) -> None:
-    """Refuse shapes that do not fit each other, and values that are not numbers.
+    """Refuse shapes that do not fit each other, values that are not numbers and parameters that are not there.
 
     Raises:
         InputError: names the tensor, its shape and the one that was expected.
     """
-    d_in, d_sae = sae.W_enc.shape
-    expected = {"b_enc": (d_sae,), "W_dec": (d_sae, sae.W_dec.shape[-1]), "b_dec": (sae.W_dec.shape[-1],)}
-    if sae.threshold is not None:
-        expected["threshold"] = (d_sae,)
-    for name, shape in expected.items():
-        if tuple(getattr(sae, name).shape) != shape:
-            found = tuple(getattr(sae, name).shape)
-            raise InputError(f"SAE tensor {name} has shape {found}, expected {shape} beside W_enc {(d_in, d_sae)}")
-    for name in ("W_enc", *expected):
-        if not bool(torch.isfinite(getattr(sae, name)).all()):
+    if sae.W_enc.ndim != 2 or sae.W_dec.ndim != 2:
+        found = f"{tuple(sae.W_enc.shape)} and {tuple(sae.W_dec.shape)}"
+        raise InputError(f"W_enc and W_dec have the shapes {found}, expected [d_in, d_sae] and [d_sae, d_out]")
+    _require_parameters(sae)
+    d_sae, d_out = sae.d_sae, sae.d_out
+    expected = {"W_enc": (sae.d_in, d_sae), "W_dec": (d_sae, d_out), "b_dec": (d_out,)}
+    gate = {} if sae.gate is None else vars(sae.gate)
+    for name, tensor in {**sae._tensors(), **gate}.items():
+        if tensor is None:
+            continue
+        shape = expected.get(name, (d_sae,))
+        if tuple(tensor.shape) != shape:
+            beside = f"beside W_enc {tuple(sae.W_enc.shape)}"
+            raise InputError(f"SAE tensor {name} has shape {tuple(tensor.shape)}, expected {shape} {beside}")
+        if not bool(torch.isfinite(tensor).all()):
             raise InputError(f"SAE tensor {name} holds NaN or infinity; the file is damaged or training diverged")
+    if sae.threshold is not None and bool((sae.threshold < 0).any()):
+        lowest = float(sae.threshold.min())
+        raise InputError(f"the SAE has negative thresholds (down to {lowest:g}); expected thresholds of 0 or more")
+
+
+def _require_parameters(sae: SaeParams) -> None:
     if sae.activation in ("jumprelu", "batchtopk") and sae.threshold is None:
         raise InputError(f"a {sae.activation} SAE needs a threshold and this one has none")
-    if sae.threshold is not None and bool((sae.threshold < 0).any()):
-        raise InputError("the SAE has negative thresholds; expected thresholds of 0 or more")
-    if sae.activation == "topk" and not (sae.k and 0 < sae.k <= d_sae):
-        raise InputError(f"a topk SAE needs k between 1 and d_sae = {d_sae}, got {sae.k}")
+    if sae.activation == "topk" and not (sae.k and 0 < sae.k <= sae.d_sae):
+        raise InputError(f"a topk SAE needs k between 1 and d_sae = {sae.d_sae}, got {sae.k}")
     if sae.activation == "gated" and sae.gate is None:
         raise InputError("a gated SAE needs b_gate, b_mag and r_mag and this one lacks them")
+    if sae.rank_by_dec_norm and sae.dec_norms is None:
+        raise InputError("an SAE that ranks by decoder norm needs dec_norms and this one lacks them")
