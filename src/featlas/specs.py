@@ -121,6 +121,10 @@ class TrainSpec(TextSpec, ModelSpec):
     architecture: Literal["topk", "batchtopk"] = Field(default="batchtopk", description="Which activation is trained.")
     d_sae: int = Field(default=4096, ge=1, description="Number of features.")
     k: int = Field(default=32, ge=1, description="Features that fire per token (mean, for batchtopk).")
+    sae_dtype: Literal["float32", "float16"] = Field(
+        default="float32",
+        description="Precision of the saved encoder and decoder; the card's figures are of the saved SAE.",
+    )
     tokens: int = Field(
         default=10_000_000, ge=1, description="Token steps of training; texts are read again when they end."
     )

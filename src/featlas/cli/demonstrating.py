@@ -71,7 +71,7 @@ def choose_features(features: Iterable[FeatureStats]) -> list[Choice]:
         ("the best detector of one token (largest F1 of precision and recall):", token_f1),
         (f"the most frequent without a token above {BROAD_TOKEN_SHARE:.0%} of its firings:", broad_frequency),
         (
-            "the most repeated peak: how far its strongest firing stands above its mean, in standard deviations:",
+            "the sharpest: its strongest firing stands furthest above its mean, in standard deviations:",
             peak_height,
         ),
     ]

@@ -4,6 +4,8 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 
+from pydantic import ValidationError
+
 from featlas.errors import FeatlasError, InputError
 from featlas.pipeline.registry import KINDS, Kind
 from featlas.settings import Settings
@@ -37,8 +39,9 @@ def load_settings() -> Settings:
     """The settings of the environment; raises InputError for a value that is not allowed."""
     try:
         return Settings()
-    except ValueError as error:
-        raise InputError(f"a FEATLAS_ environment variable is wrong: {error}") from error
+    except ValidationError as error:
+        wrong = (f"FEATLAS_{str(e['loc'][0]).upper()} = {e['input']!r}: {e['msg'].lower()}" for e in error.errors())
+        raise InputError("; ".join(wrong)) from error
 
 
 def workplace(settings: Settings) -> Workplace:

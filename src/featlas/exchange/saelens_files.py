@@ -13,7 +13,7 @@ from featlas.errors import ExternalError
 SAELENS_VERSION = "6.18.0"  # the version whose layout is written
 
 
-def save_saelens(folder: Path, tensors: dict[str, NDArray[np.float32]], config: dict[str, Any]) -> None:
+def save_saelens(folder: Path, tensors: dict[str, NDArray[np.floating]], config: dict[str, Any]) -> None:
     """Write cfg.json and sae_weights.safetensors.
 
     Args:

@@ -6,6 +6,7 @@ Documents whose hash falls into the held-out share are never trained on; the car
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def run_training(spec: TrainSpec, context: JobContext) -> dict[str, Any]:
         stream, facts = _open_stream(spec, reader, ~is_held_out, context)
         trainer = fit(spec, stream, context.progress, context.stop)
         context.progress.phase("measuring", spec.held_out_tokens, "tokens")
-        sae = trainer.to_params()
+        sae = rounded(trainer.to_params(), spec.sae_dtype)
         figures = measure(sae, reader, is_held_out, spec.held_out_tokens, context.progress)
         card = {
             **figures,
@@ -70,7 +71,7 @@ def run_training(spec: TrainSpec, context: JobContext) -> dict[str, Any]:
             "versions": {name: version(name) for name in ("featlas", "torch", "transformers")},
             "spec": spec.model_dump(mode="json", exclude={"text", "out", "model", "activations"}),
         }
-        save_trained(Path(spec.out), sae, hook_point, Path(model.name).name, card)
+        save_trained(Path(spec.out), sae, hook_point, spec, card)
     return card
 
 
@@ -157,7 +158,13 @@ def measure(
     }
 
 
-def save_trained(folder: Path, sae: SaeParams, hook_point: HookPoint, model_name: str, card: dict[str, Any]) -> None:
+def rounded(sae: SaeParams, dtype: str) -> SaeParams:
+    """The SAE as it will be read back: encoder and decoder rounded to the saved precision, held as float32."""
+    saved = getattr(torch, dtype)
+    return replace(sae, W_enc=sae.W_enc.to(saved).to(torch.float32), W_dec=sae.W_dec.to(saved).to(torch.float32))
+
+
+def save_trained(folder: Path, sae: SaeParams, hook_point: HookPoint, spec: TrainSpec, card: dict[str, Any]) -> None:
     """Write the SAE; a BatchTopK SAE is saved, as the field does, as jumprelu with its inference threshold."""
     tensors = {name: getattr(sae, name) for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
     config: dict[str, Any] = {"architecture": "topk", "k": sae.k}
@@ -165,11 +172,13 @@ def save_trained(folder: Path, sae: SaeParams, hook_point: HookPoint, model_name
         tensors["threshold"] = sae.threshold
         config = {"architecture": "jumprelu"}
     metadata = {
-        "model_name": model_name,
+        "model_name": spec.model,
         "hook_name": str(hook_point),
         "prepend_bos": False,
         "context_size": card["ctx_len"],
         "training_card": card,
     }
-    shape = {"d_in": sae.d_in, "d_sae": sae.d_sae}
-    save_saelens(folder, {n: t.numpy() for n, t in tensors.items()}, {**config, **shape, "metadata": metadata})
+    shape = {"d_in": sae.d_in, "d_sae": sae.d_sae, "dtype": spec.sae_dtype}
+    large = {name: tensors.pop(name).to(getattr(torch, spec.sae_dtype)) for name in ("W_enc", "W_dec")}
+    arrays = {name: tensor.numpy() for name, tensor in (large | tensors).items()}
+    save_saelens(folder, arrays, {**config, **shape, "metadata": metadata})
