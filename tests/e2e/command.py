@@ -10,6 +10,13 @@ from typing import Any
 
 PATIENCE_S = 300
 EXECUTABLE = Path(sys.executable).parent / "featlas"
+_PIPES: dict[str, Any] = {
+    "stdin": subprocess.DEVNULL,
+    "stdout": subprocess.PIPE,
+    "stderr": subprocess.PIPE,
+    "text": True,
+    "start_new_session": True,
+}
 
 
 @dataclass(frozen=True)
@@ -51,12 +58,7 @@ class Featlas:
         return subprocess.Popen(
             [str(EXECUTABLE), *map(str, arguments)],
             env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            **options,
+            **{**_PIPES, **options},
         )
 
     def json(self, *arguments: object) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Makes blocks of a begun run in a process of its own: `python -m tests.integration.pipeline.shard SPEC FOLDER BLOCK …`."""
+"""Makes blocks of a begun run in a process of its own: `python -m tests.integration.pipeline.shard SPEC FOLDER N …`."""
 
 import sys
 from pathlib import Path

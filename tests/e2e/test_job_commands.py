@@ -1,0 +1,85 @@
+"""Cancelling, pausing and resuming a running extraction from the command line, with real processes."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.builders.made_texts import made_documents, save_documents
+from tests.e2e.chaos import wait_for, worker_of
+from tests.e2e.command import PATIENCE_S, Featlas
+
+from featlas.testing.planted_sae import Planted
+
+
+@contextmanager
+def held(featlas: Featlas, process: "subprocess.Popen[str]", n_blocks: int) -> Iterator[psutil.Process]:
+    """The worker, stopped in the middle of the pass once there are so many blocks; it goes on afterwards."""
+    found = wait_for(lambda: len(list(featlas.home.glob("artifacts/*/blocks/*.safetensors"))) >= n_blocks, process)
+    worker = worker_of(process)
+    assert found, process.communicate()
+    assert worker is not None
+    worker.suspend()
+    yield worker
+    worker.resume()
+
+
+def end(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    _, stderr = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, stderr
+
+
+def test_the_whole_life_of_a_job(planted: Planted, tmp_path: Path) -> None:
+    text = save_documents(tmp_path / "made.jsonl", made_documents(1000, seed=5))
+    featlas = Featlas(tmp_path / "home")
+    where = ["--model", planted.model, "--sae", planted.sae, "--text", text, "--ctx-len", 32, "--block-slots", 256]
+    process = featlas.start("extract", *where)
+    with held(featlas, process, 3):
+        assert "running" == featlas.json("jobs", "ls")[0]["state"]
+        assert "is being paused" in featlas.run("jobs", "pause", 1).stdout
+    assert (130, "featlas: job 1 was paused; `featlas jobs resume 1` goes on from what is done\n") == end(process)
+    assert "paused" == featlas.json("jobs", "show", 1)[0]["state"]
+    assert "only a running job can be paused" in featlas.run("jobs", "pause", 1, code=4).stderr
+    assert "nothing published yet" in featlas.run("features", 1, code=4).stderr
+    assert "pending" == featlas.json("runs")[0]["state"]
+
+    featlas.run("jobs", "cancel", 1)
+    assert "cancelled" == featlas.json("jobs", "show", 1)[0]["state"]
+    assert "can be cancelled" in featlas.run("jobs", "cancel", 1, code=4).stderr
+
+    n_before = len(list(featlas.home.glob("artifacts/*/blocks/*.safetensors")))
+    process = featlas.start("jobs", "resume", 1)
+    with held(featlas, process, n_before + 2):
+        assert "is being cancelled" in featlas.run("jobs", "cancel", 1).stdout
+    code, stderr = end(process)
+    assert (130, True) == (code, "job 1 was cancelled" in stderr)
+
+    done = featlas.run("extract", *where, "--json")
+    assert "going on with job 1" in done.stderr
+    assert (1, "finished") == (done.lines[-1]["run"], done.lines[-1]["state"])
+    (shown,) = featlas.json("jobs", "show", 1)
+    life = ["queued", "started", "pause_requested", "paused", "cancelled", "resumed", "started", "cancel_requested"]
+    assert [*life, "cancelled", "resumed", "started", "succeeded"] == [event["kind"] for event in shown["events"]]
+    assert 3 == shown["attempt"]
+    assert "job 1 is succeeded" in featlas.run("jobs", "resume", 1, code=4).stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT])
+def test_an_interrupt_cancels_in_order(planted: Planted, tmp_path: Path, number: signal.Signals) -> None:
+    text = save_documents(tmp_path / "made.jsonl", made_documents(1000, seed=5))
+    featlas = Featlas(tmp_path / "home")
+    where = ["--model", planted.model, "--sae", planted.sae, "--text", text, "--ctx-len", 32, "--block-slots", 256]
+    process = featlas.start("extract", *where)
+    with held(featlas, process, 3):
+        process.send_signal(number)
+    code, stderr = end(process)
+    assert (130, "featlas: job 1 was cancelled; `featlas jobs resume 1` goes on from what is done\n") == (code, stderr)
+
+
+def test_no_such_job(tmp_path: Path) -> None:
+    featlas = Featlas(tmp_path / "home")
+    for command in ("show", "cancel", "pause", "resume"):
+        assert "no job 7" in featlas.run("jobs", command, 7, code=3).stderr
