@@ -45,7 +45,7 @@ def _gated(sae: SaeParams, feature: int, shared: float) -> float:
 
 def _topk(sae: SaeParams, pre: Vector) -> Vector:
     assert sae.k is not None
-    ranked = pre * np.linalg.norm(_array(sae.W_dec), axis=1) if sae.rank_by_dec_norm else pre
+    ranked = pre * _array(sae.dec_norms) if sae.rank_by_dec_norm else pre
     acts = np.zeros(len(pre))
     for feature in sorted(range(len(pre)), key=lambda f: -ranked[f])[: sae.k]:
         acts[feature] = max(ranked[feature], 0.0)
@@ -56,7 +56,7 @@ def _reconstruct_token(sae: SaeParams, acts: Vector, x: Vector) -> Vector:
     total = _array(sae.b_dec).copy()
     for feature, act in enumerate(acts):
         row = _array(sae.W_dec)[feature]
-        weight = act / float(np.linalg.norm(row)) if sae.rank_by_dec_norm and act else act
+        weight = act / _array(sae.dec_norms)[feature] if sae.rank_by_dec_norm and act else act
         total += weight * row
     return denormalise(sae, total, x)
 

@@ -4,7 +4,8 @@ Rules from SAELens 6's own loader: the renaming and defaults of older configs, w
 called, and which settings change the encoder.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,30 +36,34 @@ class SaeLensFormat:
 
     def load(self, folder: Path) -> SaeFile:
         """Read the SAE; every setting that would change its activations is applied or refused."""
-        config = modern_config(load_json(folder / "cfg.json"))
+        config_path = folder / "cfg.json"
+        config = modern_config(load_json(config_path))
         path = folder / "sae_weights.safetensors"
         tensors = load_tensors(path)
         architecture = str(config["architecture"])
         if architecture not in ARCHITECTURES:
             raise InputError(
-                f"{folder}: architecture {architecture!r} is not read; expected {', '.join(ARCHITECTURES)}"
+                f"{config_path}: architecture {architecture!r} is not read; expected {', '.join(ARCHITECTURES)}"
             )
-        _refuse_unread(config, folder)
-        params = _params(architecture, config, tensors, path)
+        _refuse_unread(config, config_path)
+        try:
+            params = _params(architecture, config, tensors, path)
+        except InputError as cause:
+            raise InputError(f"{folder}: {cause}") from cause
         for key, found in (("d_in", params.d_in), ("d_sae", params.d_sae)):
-            if key in config and int(config[key]) != found:
+            if config.get(key, found) != found:
                 raise InputError(
-                    f"{folder}: cfg.json says {key} = {config[key]} but the weights have {found}; "
+                    f"{config_path}: {key} is {config[key]!r} but the weights have {found}; "
                     "the files do not belong together"
                 )
-        metadata = config.get("metadata", {})
+        metadata = config["metadata"]
         return SaeFile(
             params=_rescaled(params, config, folder),
             name=str(metadata.get("neuronpedia_id") or folder.resolve().name),
             format=self.name,
             architecture=architecture,
             hook_point=str(metadata.get("hook_name") or ""),
-            prepend_bos=bool(metadata.get("prepend_bos", True)),
+            prepend_bos=metadata.get("prepend_bos") is not False,
             config=config,
             claims=_claims(metadata),
             mean_centred=_is_mean_centred(metadata),
@@ -91,15 +96,13 @@ def _normalisation_name(value: Any) -> str:
     return str(value) if value else "none"
 
 
-def _refuse_unread(config: dict[str, Any], folder: Path) -> None:
-    metadata = config.get("metadata", {})
-    if metadata.get("hook_head_index") is not None:
-        raise InputError(f"{folder}: the SAE reads one attention head (hook_head_index); such SAEs are not read yet")
-    known = ("none", "layer_norm", "constant_norm_rescale", "expected_average_only_in", "constant_scalar_rescale")
+def _refuse_unread(config: dict[str, Any], config_path: Path) -> None:
+    if config["metadata"].get("hook_head_index") is not None:
+        raise InputError(f"{config_path}: hook_head_index says that the SAE reads one head; such SAEs are not read yet")
+    known = ("none", "layer_norm", "constant_norm_rescale", "expected_average_only_in")
     if config["normalize_activations"] not in known:
-        raise InputError(
-            f"{folder}: normalize_activations = {config['normalize_activations']!r} is unknown; known: {known}"
-        )
+        found = config["normalize_activations"]
+        raise InputError(f"{config_path}: normalize_activations {found!r} is unknown; expected {', '.join(known)}")
 
 
 def _params(architecture: str, config: dict[str, Any], tensors: dict[str, Tensor], path: Path) -> SaeParams:
@@ -131,12 +134,28 @@ def _params(architecture: str, config: dict[str, Any], tensors: dict[str, Tensor
         return SaeParams(
             **shared,
             activation="topk",
-            k=int(config.get("k") or 0),
+            k=_whole_k(config.get("k")),
             rank_by_dec_norm=ranks,
             dec_norms=W_dec.norm(dim=1) if ranks else None,
         )
-    activation = "jumprelu" if architecture == "jumprelu" else "batchtopk"
-    return SaeParams(**shared, activation=activation, threshold=_threshold(tensors, d_sae, path))
+    threshold = _threshold(tensors, d_sae, path)
+    if architecture == "jumprelu":
+        return SaeParams(**shared, activation="jumprelu", threshold=threshold)
+    if config.get("rescale_acts_by_decoder_norm", True):  # SAELens' default in training, folded when it saves
+        shared |= _unit_rows(**{name: shared[name] for name in ("W_enc", "b_enc", "W_dec")})
+    return SaeParams(**shared, activation="batchtopk", threshold=threshold)
+
+
+def _whole_k(k: Any) -> int:
+    if isinstance(k, bool) or not isinstance(k, int | float) or k != int(k):
+        raise InputError(f"cfg.json: k is {k!r}, expected the number of features that fire per token")
+    return int(k)
+
+
+def _unit_rows(W_enc: Tensor, b_enc: Tensor, W_dec: Tensor) -> dict[str, Tensor]:
+    """Move the norms of the decoder's rows into the encoder, so that activations are in units of unit rows."""
+    norms = W_dec.norm(dim=1)
+    return {"W_enc": W_enc * norms, "b_enc": b_enc * norms, "W_dec": W_dec / norms.clamp(min=1e-8)[:, None]}
 
 
 def _threshold(tensors: dict[str, Tensor], d_sae: int, path: Path) -> Tensor:
@@ -144,37 +163,40 @@ def _threshold(tensors: dict[str, Tensor], d_sae: int, path: Path) -> Tensor:
     if "log_threshold" in tensors:
         return tensors["log_threshold"].exp()
     name = "topk_threshold" if "topk_threshold" in tensors else "threshold"
-    return take(tensors, name, path).broadcast_to((d_sae,)).clone()
+    threshold = take(tensors, name, path)
+    return threshold.expand(d_sae).clone() if threshold.numel() == 1 else threshold
 
 
 def _fine_tuned(W_dec: Tensor, tensors: dict[str, Tensor], path: Path) -> Tensor:
     """A legacy `scaling_factor` scales activations in the decoder only."""
-    if "scaling_factor" not in tensors:
+    factor = tensors.get("scaling_factor")
+    if factor is None:
         return W_dec
-    return W_dec * take(tensors, "scaling_factor", path)[:, None]
+    if factor.shape != W_dec.shape[:1]:
+        raise InputError(f"{path}: scaling_factor has shape {tuple(factor.shape)}, expected {tuple(W_dec.shape[:1])}")
+    return W_dec * factor[:, None]
 
 
 def _rescaled(params: SaeParams, config: dict[str, Any], folder: Path) -> SaeParams:
     """Fold a data-set-level input scale into the weights; it is exact: W_enc·s, W_dec/s, b_dec/s."""
-    mode = config["normalize_activations"]
-    if mode not in ("expected_average_only_in", "constant_scalar_rescale"):
+    if config["normalize_activations"] != "expected_average_only_in":
         return params
-    scale = config.get("activation_scale") if mode == "constant_scalar_rescale" else None
     scaler = folder / "activation_scaler.json"
-    if scale is None and scaler.exists():
-        scale = load_json(scaler).get("scaling_factor")
-    if not scale:
+    scale = load_json(scaler).get("scaling_factor") if scaler.exists() else None
+    if scale is None:
         raise InputError(
-            f"{folder}: normalize_activations = {mode!r} needs a scale that the files do not hold; "
-            'put {"scaling_factor": NUMBER} into activation_scaler.json beside cfg.json'
+            f"{folder}: normalize_activations 'expected_average_only_in' needs a scale that the files do not hold; "
+            f'put {{"scaling_factor": NUMBER}} into {scaler.name} beside cfg.json: sqrt(d_in) / mean norm of the input'
         )
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < math.inf:
+        raise InputError(f"{scaler}: scaling_factor is {scale!r}, expected a number above 0")
     wide = {name: getattr(params, name).to(torch.float64) for name in ("W_enc", "W_dec", "b_dec")}
     folded = {
         "W_enc": wide["W_enc"] * scale,
         "W_dec": wide["W_dec"] / scale,
         "b_dec": wide["b_dec"] / scale,
     }
-    return SaeParams(**{**vars(params), **{name: tensor.to(torch.float32) for name, tensor in folded.items()}})
+    return replace(params, **{name: tensor.to(torch.float32) for name, tensor in folded.items()})
 
 
 def _claims(metadata: dict[str, Any]) -> dict[str, float]:
