@@ -40,6 +40,7 @@ from featlas.pipeline.identity import artifact_name, extraction_hash
 from featlas.pipeline.plan import Plan, load_plan
 from featlas.pipeline.progress import NeverStop, NoProgress
 from featlas.pipeline.registry import JobContext
+from featlas.sources.sae_files import load_sae
 from featlas.specs import ExtractSpec
 from featlas.store.session import Store
 
@@ -147,7 +148,7 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     result = run_extraction(spec, context)
     store.close()
     plan = load_plan(context.artifacts_path / artifact_name(extraction_hash(spec), None))
-    n_real = result["n_dead"] + result["n_alive"]
+    n_real = load_sae(str(options.sae)).params.d_sae
     figures = judge(plan, n_real + spec.null_features, n_real)
     return {"fvu": result["fvu"], "l0": result["l0"], **figures}
 
