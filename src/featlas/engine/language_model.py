@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from featlas.domain import HookPoint, Site
 from featlas.engine.hook_sites import ModuleHook, find_blocks, find_module
@@ -39,6 +39,7 @@ class LanguageModel:
     Attributes:
         d_model: width of the residual stream.
         n_layers: number of blocks.
+        has_layer_norm: whether its norms subtract the mean over d_model, so that a stream's mean says nothing.
         fingerprint: sha256 of the names, dtypes, shapes and a byte sample of the weights, and the config.
     """
 
@@ -49,6 +50,7 @@ class LanguageModel:
         text_config = model.config.get_text_config()
         self.d_model: int = text_config.hidden_size
         self.n_layers = len(find_blocks(model))
+        self.has_layer_norm = any(isinstance(module, nn.LayerNorm) for module in model.modules())
         self.max_positions: int | None = getattr(text_config, "max_position_embeddings", None)
         self.n_vocab: int = model.get_input_embeddings().weight.shape[0]
         self.config: dict[str, Any] = model.config.to_dict()

@@ -12,9 +12,9 @@ def make_null_features(sae: SaeParams, acts: Tensor, n: int, seed: int) -> SaePa
     """An SAE of n random encoder directions whose firing frequencies match the SAE's own on a sample.
 
     Each null feature copies the frequency of one of the SAE's features that fired in the sample (chosen by the seed;
-    frequencies under MIN_SAMPLE_FIRES / n_sample are raised to that) and fires where its projection exceeds the
-    matching quantile. Directions are uniform on the sphere of the SAE's centred input. On an SAE that is dead on the
-    sample there is nothing to match and the control is None.
+    frequencies are kept between MIN_SAMPLE_FIRES / n_sample and one half) and fires where its projection of the SAE's
+    input, less the sample's mean projection, exceeds the matching quantile. Directions are uniform on the sphere. On an
+    SAE that is dead on the sample there is nothing to match and the control is None.
 
     Args:
         sae: the SAE whose frequencies are matched.
@@ -32,11 +32,13 @@ def make_null_features(sae: SaeParams, acts: Tensor, n: int, seed: int) -> SaePa
     directions = (directions / directions.norm(dim=0)).to(acts.device)
     chosen = alive[torch.randint(len(alive), (n,), generator=generator).to(alive.device)]
     n_firing = chosen.clamp(min=MIN_SAMPLE_FIRES, max=n_sample // 2)
-    ordered = (sae.center(acts) @ directions).sort(dim=0, descending=True).values
+    centered = sae.center(acts)
+    b_enc = -(centered.mean(dim=0) @ directions)
+    ordered = (centered @ directions + b_enc).sort(dim=0, descending=True).values
     threshold = ordered.gather(0, n_firing[None].long())[0].clamp(min=0)
     return SaeParams(
         W_enc=directions,
-        b_enc=torch.zeros(n, device=acts.device),
+        b_enc=b_enc,
         W_dec=directions.T.contiguous(),
         b_dec=sae.b_dec if sae.d_out == sae.d_in else torch.zeros(sae.d_in, device=acts.device),
         activation="jumprelu",

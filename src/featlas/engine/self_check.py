@@ -13,14 +13,17 @@ import torch
 from torch import Tensor
 
 from featlas.domain import HookPoint, Site
+from featlas.engine.null_features import count_fires
 from featlas.engine.sae import SaeParams
 from featlas.engine.sinks import find_sink_limit, ordinary_rows
 
 MIN_TOKENS = 500
+SINK_NORM_RATIO = 10.0  # of what the verdict rests on, whatever the run counts
+ROWS_AT_ONCE = 512
 MIN_GAIN = 0.01
 MIN_STANDARD_ERRORS = 3.0
 N_BOOTSTRAP = 200
-SCALES = (0.1, 0.2, 0.35, 0.5, 0.7, 1.4, 2.0, 2.8, 5.0, 10.0)
+SCALES = (0.1, 0.35, 0.7, 1.4, 2.8, 10.0)
 HARMLESS_SCALES = (0.7, 1.4)  # every L1-trained SAE shrinks, so a best scale in here says nothing
 
 
@@ -33,6 +36,11 @@ class Sample:
 
     acts: dict[HookPoint, Tensor]
     context: Tensor
+
+    @property
+    def n_contexts(self) -> int:
+        """Number of contexts."""
+        return int(self.context.max()) + 1 if len(self.context) else 0
 
 
 @dataclass(frozen=True)
@@ -83,10 +91,12 @@ class SelfCheck:
 
 def neighbour_hooks(hook_point: HookPoint, n_layers: int) -> list[HookPoint]:
     """Places that are mistaken for this one: the layers beside it and the other sites of its block."""
-    layers = [layer for layer in (hook_point.layer - 1, hook_point.layer + 1) if 0 <= layer < n_layers]
     if hook_point.site is Site.EMBED:
         return [HookPoint(0, Site.RESID_POST)]
+    layers = [layer for layer in (hook_point.layer - 1, hook_point.layer + 1) if 0 <= layer < n_layers]
     beside = [HookPoint(layer, hook_point.site) for layer in layers]
+    if hook_point == HookPoint(0, Site.RESID_POST):
+        beside.append(HookPoint(0, Site.RESID_PRE))
     sites = [s for s in (Site.RESID_MID, Site.RESID_POST, Site.ATTN_OUT, Site.MLP_OUT) if s is not hook_point.site]
     return beside + [HookPoint(hook_point.layer, site) for site in sites]
 
@@ -94,19 +104,21 @@ def neighbour_hooks(hook_point: HookPoint, n_layers: int) -> list[HookPoint]:
 def check_sae(
     sae: SaeParams, hook_point: HookPoint, sample: Sample, sink_norm_ratio: float | None, claims: dict[str, float]
 ) -> SelfCheck:
-    """Measure the SAE at its hook point and hold the known mistakes against it."""
+    """Measure the SAE at its hook point and hold the known mistakes against it.
+
+    Sinks are never judged by: they hold most of a residual stream's variance, and with them every load looks right.
+    `sink_norm_limit` is what `sink_norm_ratio` gives, the limit of the run.
+    """
     acts = sample.acts[hook_point]
-    limit = find_sink_limit(acts.norm(dim=-1), hook_point.site, sink_norm_ratio)
-    kept = ordinary_rows(acts, limit)
+    kept = _judged_rows(acts)
     norms = sae.W_dec.norm(dim=1)
-    dec_norms = (float(norms.min()), float(norms.median()), float(norms.max()))
     n_tokens = int(kept.sum())
     shared: dict[str, Any] = {
         "hook_point": str(hook_point),
         "n_tokens": n_tokens,
         "n_sinks": len(kept) - n_tokens,
-        "sink_norm_limit": limit,
-        "decoder_norms": dec_norms,
+        "sink_norm_limit": find_sink_limit(acts.norm(dim=-1), hook_point.site, sink_norm_ratio),
+        "decoder_norms": (float(norms.min()), float(norms.median()), float(norms.max())),
         "min_threshold": None if sae.threshold is None else float(sae.threshold.min()),
         "claims": claims,
         "notes": ("whether a BOS token belongs in front cannot be told from activations: taken from the SAE's config",),
@@ -115,21 +127,33 @@ def check_sae(
         verdict = f"too little text to judge: {n_tokens} tokens, expected at least {MIN_TOKENS}"
         empty = dict.fromkeys(("l0", "explained_variance", "cosine", "dead_share"))
         return SelfCheck(verdict=verdict, is_refused=False, **shared, **empty)
-    x, context = acts[kept], sample.context[kept]
-    feature_acts = sae.encode(x)
-    here = _Fit.of(x, sae.denormalise(sae.decode(feature_acts), x), context)
-    alternatives = tuple(_compare(here, sample, kept, sae, hook_point))
+    x = acts[kept]
+    reconstruction = _reconstruct(sae, x)
+    n_fires = count_fires(sae, x, ROWS_AT_ONCE)
+    judge = _Judge(sample, kept, _Fit.of(x, reconstruction, sample.context[kept], sample.n_contexts))
+    explained_variance = judge.here.explained_variance()
+    alternatives = tuple(_known_mistakes(judge, sae, hook_point))
     better = sorted((a for a in alternatives if a.is_better), key=lambda a: -a.gain)
     return SelfCheck(
-        verdict=_verdict(here.explained_variance(), better, claims),
+        verdict=_verdict(explained_variance, better, claims),
         is_refused=bool(better),
-        l0=float((feature_acts != 0).sum(1).float().mean()),
-        explained_variance=here.explained_variance(),
-        cosine=float(torch.cosine_similarity(x, sae.reconstruct(x), dim=-1).mean()),
-        dead_share=float((~(feature_acts != 0).any(0)).float().mean()),
+        l0=float(n_fires.sum()) / n_tokens,
+        explained_variance=explained_variance,
+        cosine=float(torch.cosine_similarity(x, reconstruction, dim=-1).mean()),
+        dead_share=float((n_fires == 0).float().mean()),
         alternatives=alternatives,
         **shared,
     )
+
+
+def _judged_rows(acts: Tensor) -> Tensor:
+    """Rows that are no sinks by the rule for residual sites, wherever they were read."""
+    return ordinary_rows(acts, find_sink_limit(acts.norm(dim=-1), Site.RESID_POST, SINK_NORM_RATIO))
+
+
+def _reconstruct(sae: SaeParams, x: Tensor) -> Tensor:
+    """All reconstructions, a few rows at a time: dense activations of a whole sample would fill gigabytes."""
+    return torch.cat([sae.reconstruct(rows) for rows in x.split(ROWS_AT_ONCE)])
 
 
 def _verdict(explained_variance: float, better: list[Alternative], claims: dict[str, float]) -> str:
@@ -158,8 +182,7 @@ class _Fit:
     sum: Tensor  # [n_contexts, d]
 
     @classmethod
-    def of(cls, x: Tensor, reconstruction: Tensor, context: Tensor) -> "_Fit":
-        n_contexts = int(context.max()) + 1
+    def of(cls, x: Tensor, reconstruction: Tensor, context: Tensor, n_contexts: int) -> "_Fit":
         exact = x.to(torch.float64)
         error = (exact - reconstruction.to(torch.float64)).square().sum(1)
 
@@ -178,44 +201,69 @@ class _Fit:
         return 1 - float(w @ self.error) / variance if variance > 0 else float("nan")
 
 
-def _compare(here: _Fit, sample: Sample, kept: Tensor, sae: SaeParams, hook_point: HookPoint) -> Iterator[Alternative]:
-    acts = sample.acts[hook_point][kept]
-    context = sample.context[kept]
+@dataclass(frozen=True)
+class _Judge:
+    """Holds one way of reading the SAE after another against the load at hand, on the same contexts."""
 
-    def judged(
-        mistake: str, repair: str, x: Tensor, reconstruct: Callable[[Tensor], Tensor], rows: Tensor
+    sample: Sample
+    kept: Tensor  # rows that count at the hook point at hand
+    here: _Fit
+
+    def compare(
+        self,
+        mistake: str,
+        repair: str,
+        reconstruct: Callable[[Tensor], Tensor],
+        acts: Tensor,
+        rows: Tensor | None = None,
     ) -> Alternative:
-        other = _Fit.of(x, reconstruct(x), rows)
-        gain = other.explained_variance() - here.explained_variance()
-        error = _standard_error(here, other)
-        return Alternative(mistake, repair, other.explained_variance(), gain, error)
+        """How well `reconstruct` explains the rows (those kept, by default) of acts [n_rows, d]."""
+        rows = self.kept if rows is None else rows
+        x = acts[rows]
+        reconstruction = torch.cat([reconstruct(part) for part in x.split(ROWS_AT_ONCE)])
+        other = _Fit.of(x, reconstruction, self.sample.context[rows], self.sample.n_contexts)
+        explained = other.explained_variance()
+        gain = explained - self.here.explained_variance()
+        return Alternative(mistake, repair, explained, gain, standard_error(self.here, other))
 
-    for point, other in sample.acts.items():
-        if point != hook_point and other.shape[-1] == sae.d_in and sae.d_in == sae.d_out:
-            rows = kept & ordinary_rows(other, find_sink_limit(other.norm(dim=-1), Site.RESID_POST, 10.0))
+
+def _known_mistakes(judge: _Judge, sae: SaeParams, hook_point: HookPoint) -> Iterator[Alternative]:
+    acts = judge.sample.acts[hook_point]
+    for point, other in judge.sample.acts.items():
+        if point != hook_point and other.shape[-1] == sae.d_in == sae.d_out:
+            rows = judge.kept & _judged_rows(other)
             repair = f"run with --hook-point {point}"
-            yield judged(f"reading {point}", repair, other[rows], sae.reconstruct, sample.context[rows])
+            yield judge.compare(f"reading {point}", repair, sae.reconstruct, other, rows)
     if bool(sae.b_dec.any()) and sae.d_in == sae.d_out:
         flipped = replace(sae, subtract_b_dec=not sae.subtract_b_dec)
         wrong = "not subtracting" if sae.subtract_b_dec else "subtracting"
         repair = f"set apply_b_dec_to_input to {str(not sae.subtract_b_dec).lower()} in cfg.json"
-        yield judged(f"{wrong} b_dec before the encoder", repair, acts, flipped.reconstruct, context)
+        yield judge.compare(f"{wrong} b_dec before the encoder", repair, flipped.reconstruct, acts)
     if sae.d_in == sae.d_sae:
         turned = replace(sae, W_enc=sae.W_enc.T.contiguous())
-        yield judged("a transposed W_enc", "transpose W_enc in the weights file", acts, turned.reconstruct, context)
-    yield _best_scale(judged, acts, sae, context)
+        yield judge.compare("a transposed W_enc", "transpose W_enc in the weights file", turned.reconstruct, acts)
+    yield _best_scale(
+        judge,
+        "scaling the input by",
+        "the files' input scale was not applied: give it in activation_scaler.json",
+        lambda x, scale: sae.reconstruct(x * scale) / scale,
+        acts,
+    )
+    yield _best_scale(
+        judge,
+        "scaling the encoder by",
+        "encoder and decoder of the files do not fit each other: get the weights again",
+        lambda x, scale: replace(sae, W_enc=sae.W_enc * scale).reconstruct(x),
+        acts,
+    )
 
 
-def _best_scale(judged: Callable[..., Alternative], acts: Tensor, sae: SaeParams, context: Tensor) -> Alternative:
-    """The input scale that fits best; inside HARMLESS_SCALES it is reported as no gain."""
+def _best_scale(
+    judge: _Judge, mistake: str, repair: str, reconstruct: Callable[[Tensor, float], Tensor], acts: Tensor
+) -> Alternative:
+    """The scale that fits best; inside HARMLESS_SCALES it is reported as no gain."""
     tried = {
-        scale: judged(
-            f"scaling the input by {scale:g}",
-            "the files' input scale was not applied: give it in activation_scaler.json",
-            acts,
-            lambda x, scale=scale: sae.reconstruct(x * scale) / scale,
-            context,
-        )
+        scale: judge.compare(f"{mistake} {scale:g}", repair, lambda x, scale=scale: reconstruct(x, scale), acts)
         for scale in SCALES
     }
     best = max(tried, key=lambda scale: tried[scale].gain)
@@ -223,13 +271,13 @@ def _best_scale(judged: Callable[..., Alternative], acts: Tensor, sae: SaeParams
     return replace(tried[best], gain=min(tried[best].gain, 0.0)) if low <= best <= high else tried[best]
 
 
-def _standard_error(here: _Fit, other: _Fit) -> float:
+def standard_error(here: "_Fit", other: "_Fit") -> float:
     """Standard error of the difference of two explained variances: bootstrap over contexts, paired."""
     generator = torch.Generator().manual_seed(0)
-    n_contexts = min(len(here.n), len(other.n))
+    n_contexts = len(here.n)
     differences = []
     for _ in range(N_BOOTSTRAP):
         drawn = torch.randint(n_contexts, (n_contexts,), generator=generator)
-        weights = torch.bincount(drawn, minlength=len(here.n)).to(torch.float64)
-        differences.append(other.explained_variance(weights[: len(other.n)]) - here.explained_variance(weights))
+        weights = torch.bincount(drawn, minlength=n_contexts).to(torch.float64)
+        differences.append(other.explained_variance(weights) - here.explained_variance(weights))
     return float(torch.tensor(differences).std())

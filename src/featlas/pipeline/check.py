@@ -74,7 +74,7 @@ def check_on_corpus(
     contexts = choose_sample(corpus, spec.seed, n_tokens)
     hooks = [opened.hook_point, *readable_neighbours(model, opened.hook_point)]
     sample = read_sample(corpus, contexts, model, hooks, spec.batch_size)
-    if opened.file.mean_centred:
+    if opened.mean_centred:
         centred = {hook: acts - acts.mean(dim=-1, keepdim=True) for hook, acts in sample.acts.items()}
         sample = Sample(centred, sample.context)
     found = check_sae(opened.params, opened.hook_point, sample, spec.sink_norm_ratio, opened.file.claims)

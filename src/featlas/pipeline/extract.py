@@ -153,7 +153,7 @@ def settle_target(
         hook_point=opened.hook_point,
         threshold=spec.threshold,
         sink_limit=kept.sink_limit,
-        mean_centred=opened.file.mean_centred,
+        mean_centred=opened.mean_centred,
     )
     return target, kept.check
 

@@ -36,7 +36,7 @@ def save_target(folder: Path, target: KeptTarget) -> None:
         assert null.threshold is not None
         rules = json.dumps({"subtract_b_dec": null.subtract_b_dec, "normalisation": null.normalisation}).encode()
         arrays["rules"] = np.frombuffer(rules, dtype=np.uint8)
-        tensors = {"W_enc": null.W_enc, "threshold": null.threshold, "b_dec": null.b_dec}
+        tensors = {"W_enc": null.W_enc, "b_enc": null.b_enc, "threshold": null.threshold, "b_dec": null.b_dec}
         arrays |= {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
     save_table(folder, TABLE, arrays)
 
@@ -50,14 +50,11 @@ def load_target(folder: Path) -> KeptTarget | None:
     settled = json.loads(table.read("settled").tobytes())
     null = None
     if "W_enc" in table.entries:
-        W_enc, threshold, b_dec = (torch.from_numpy(table.read(n).copy()) for n in ("W_enc", "threshold", "b_dec"))
+        tensors = {n: torch.from_numpy(table.read(n).copy()) for n in ("W_enc", "b_enc", "threshold", "b_dec")}
         null = SaeParams(
-            W_enc=W_enc,
-            b_enc=torch.zeros(W_enc.shape[1]),
-            W_dec=W_enc.T.contiguous(),
-            b_dec=b_dec,
+            **tensors,
+            W_dec=tensors["W_enc"].T.contiguous(),
             activation="jumprelu",
-            threshold=threshold,
             **json.loads(table.read("rules").tobytes()),
         )
     return KeptTarget(settled["check"], settled["sink_limit"], null)

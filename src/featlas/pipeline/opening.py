@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from featlas.domain import HookPoint
+from featlas.domain import HookPoint, Site
 from featlas.engine.language_model import LanguageModel
 from featlas.engine.sae import SaeParams
 from featlas.errors import InputError
@@ -17,12 +17,16 @@ from featlas.specs import ModelSpec, SaeSpec
 
 @dataclass(frozen=True)
 class OpenedSae:
-    """An SAE on the device that will run it, with its hook point settled."""
+    """An SAE on the device that will run it, with its hook point settled.
+
+    mean_centred: whether it reads activations less their mean over d_model.
+    """
 
     file: SaeFile
     params: SaeParams
     hook_point: HookPoint
     fingerprint: str
+    mean_centred: bool
 
 
 def model_place(spec: ModelSpec, cache_path: Path) -> str:
@@ -62,4 +66,6 @@ def fit_together(spec: SaeSpec, file: SaeFile, model: LanguageModel) -> OpenedSa
             f"{spec.sae}: the SAE reads vectors of {file.params.d_in}, but {hook_point} of {model.name} has {width}; "
             "the SAE belongs to another model or another hook point"
         )
-    return OpenedSae(file, file.params.to(model.device), hook_point, file.params.fingerprint())
+    # Centred weights are a matter of models whose norms subtract the mean, and of what is written to the stream.
+    mean_centred = file.mean_centred and model.has_layer_norm and hook_point.site not in (Site.Z, Site.MLP_IN)
+    return OpenedSae(file, file.params.to(model.device), hook_point, file.params.fingerprint(), mean_centred)
