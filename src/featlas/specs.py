@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 
 class Spec(BaseModel):
@@ -98,8 +98,15 @@ class ExtractSpec(TextSpec, ModelSpec, SaeSpec):
     block_slots: int = Field(
         default=16_384, ge=256, le=65_536, description="Token slots per block, the unit of saving and resuming."
     )
-    name: str = Field(default="", description="Name of the run; empty makes one.")
+    name: str = Field(default="", max_length=200, description="Name of the run; empty makes one.")
     force: bool = Field(default=False, description="Go on although the self-check refuses; recorded in the run.")
+
+    @field_validator("name")
+    @classmethod
+    def _refuse_digits(cls, name: str) -> str:
+        if name.isdecimal():
+            raise ValueError("digits alone mean a run's number; add a letter")
+        return name
 
     @staticmethod
     def _not_hashed() -> set[str]:

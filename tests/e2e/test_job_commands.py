@@ -29,7 +29,7 @@ def held(featlas: Featlas, process: "subprocess.Popen[str]", n_blocks: int) -> I
 
 def end(process: "subprocess.Popen[str]") -> tuple[int, str]:
     _, stderr = process.communicate(timeout=PATIENCE_S)
-    return process.returncode, stderr
+    return process.returncode, stderr.splitlines()[-1]
 
 
 def test_the_whole_life_of_a_job(planted: Planted, tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_the_whole_life_of_a_job(planted: Planted, tmp_path: Path) -> None:
     with held(featlas, process, 3):
         assert "running" == featlas.json("jobs", "ls")[0]["state"]
         assert "is being paused" in featlas.run("jobs", "pause", 1).stdout
-    assert (130, "featlas: job 1 was paused; `featlas jobs resume 1` goes on from what is done\n") == end(process)
+    assert (130, "featlas: job 1 was paused; `featlas jobs resume 1` goes on from what is done") == end(process)
     assert "paused" == featlas.json("jobs", "show", 1)[0]["state"]
     assert "only a running job can be paused" in featlas.run("jobs", "pause", 1, code=4).stderr
     assert "nothing published yet" in featlas.run("features", 1, code=4).stderr
@@ -76,7 +76,7 @@ def test_an_interrupt_cancels_in_order(planted: Planted, tmp_path: Path, number:
     with held(featlas, process, 3):
         process.send_signal(number)
     code, stderr = end(process)
-    assert (130, "featlas: job 1 was cancelled; `featlas jobs resume 1` goes on from what is done\n") == (code, stderr)
+    assert (130, "featlas: job 1 was cancelled; `featlas jobs resume 1` goes on from what is done") == (code, stderr)
 
 
 def test_no_such_job(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def _create_run(inputs: Inputs, check: dict[str, Any], context: JobContext) -> R
         spec=spec.model_dump(mode="json"),
         spec_hash=inputs.spec_hash,
         name=spec.name,
-        recipe=_recipe(spec, plan, inputs.model),
+        recipe={"hook_point": str(inputs.opened.hook_point), **_recipe(spec, plan, inputs.model)},
         self_check=check,
         is_forced=bool(check["is_refused"]),
         job_id=context.job_id,
@@ -239,7 +239,7 @@ def _sae_facts(spec: ExtractSpec, opened: OpenedSae) -> SaeFacts:
         d_in=opened.params.d_in,
         d_sae=opened.params.d_sae,
         d_out=opened.params.d_out,
-        hook_point=str(opened.hook_point),
+        hook_point=opened.file.hook_point or str(opened.hook_point),  # the SAE's own; a run may read elsewhere
         format=opened.file.format,
         origin=SaeOrigin.TRAINED if trained else SaeOrigin.EXTERNAL,
         source=spec.sae,

@@ -42,8 +42,9 @@ class RunFacts:
 class Run:
     """An extraction as lists and headers show it.
 
-    `n_features` counts the SAE's own features, without null ones. `header` is of the current snapshot; both
-    `snapshot_id` and `header` are None until one is published.
+    `n_features` counts the SAE's own features, without null ones. `hook_point` is where this run read the model, which
+    need not be where the SAE's files say. `header` is of the current snapshot; both `snapshot_id` and `header` are None
+    until one is published.
     """
 
     id: int
@@ -184,7 +185,7 @@ def _run_of(found: Any) -> Run:
         sae=sae.name,
         sae_id=sae.id,
         corpus=corpus,
-        hook_point=sae.hook_point,
+        hook_point=row.recipe.get("hook_point") or sae.hook_point,
         n_features=sae.d_sae,
         snapshot_id=row.current_snapshot_id,
         header=None if snapshot is None else _header_of(snapshot),
