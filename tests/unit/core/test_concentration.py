@@ -55,7 +55,6 @@ def test_top_concentration_counts_peak_tokens_and_topics_of_the_first_k():
     assert max(tokens.values()) / 4 == found.token.share[0]
     assert max(topics.values()) / 4 == found.topic.share[0]
     assert np.isnan([found.token.share[1], found.topic.share[1]]).all()
-    assert (20,) == top_concentration.__defaults__
 
 
 def test_a_full_row_of_one_token_and_topic_is_wholly_concentrated():
@@ -64,6 +63,15 @@ def test_a_full_row_of_one_token_and_topic_is_wholly_concentrated():
     found = top_concentration(np.full((1, 20), slot), corpus, np.full(corpus.n_documents, 2))
     assert (1.0, int(corpus.token_ids[slot])) == (found.token.share[0], found.token.mode[0])
     assert (1.0, 2) == (found.topic.share[0], found.topic.mode[0])
+
+
+def test_twenty_documents_are_the_default():
+    corpus = make_world(3, "floats").corpus
+    first, last = int(corpus.context_slot[0]), int(corpus.context_slot[-1])
+    assert corpus.context_document[0] != corpus.context_document[corpus.n_contexts - 1]
+    rows = np.array([[first] * 20 + [last], [first] * 19 + [-1, -1]])
+    found = top_concentration(rows, corpus, np.arange(corpus.n_documents))
+    np.testing.assert_array_equal([1.0, np.nan], found.topic.share)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30))
@@ -136,7 +144,16 @@ def test_equally_good_tokens_go_by_token_id_and_rare_ones_do_not_qualify():
     assert 0.6 == found.p_fire_given_token[0]
     assert 6 / 15 == found.p_token_given_fire[0]
     assert 2 == find_token_detectors(rows, range(8, 9), n_occurrences - np.array([[0, 1, 0, 0]])).token_id[0]
-    assert ("token", 10) == find_token_detectors.__defaults__
+
+
+def test_by_default_firing_detects_the_token():
+    rows = table_of([(8, 1, 12, 6)])
+    n_occurrences = np.array([[60, 10, 10, 6], [60, 10, 10, 12]])
+    default, token, feature = (
+        find_token_detectors(rows, range(8, 9), n_occurrences, *detects).auc[0]
+        for detects in ((), ("token",), ("feature",))
+    )
+    assert default == token != feature
 
 
 def test_features_without_rows_have_no_detector():

@@ -3,6 +3,7 @@ from collections import Counter
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.builders.plain_corpus import one_token_contexts
 from tests.oracles import statistics
 from tests.oracles.worlds import VOCAB, World, make_world, worlds
 
@@ -31,4 +32,8 @@ def test_the_index_holds_totals_probe_and_tokens_of_the_same_seed():
     np.testing.assert_array_equal(count_totals(corpus).n_occurrences, index.totals.n_occurrences)
     np.testing.assert_array_equal(choose_probe(corpus, 3, 6).slot, index.probe.slot)
     np.testing.assert_array_equal(index_token_contexts(corpus, 3, 2).slot, index.token_contexts.slot)
-    assert (512, 64) == index_corpus.__defaults__
+
+
+def test_the_index_of_a_run_holds_512_contexts_and_64_per_token():
+    index = index_corpus(one_token_contexts(600), 0)
+    assert (512, 64) == (len(index.probe.context), len(index.token_contexts.slot))

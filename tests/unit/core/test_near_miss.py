@@ -3,6 +3,7 @@ from collections import Counter
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.builders.plain_corpus import one_token_contexts
 from tests.oracles.worlds import VOCAB, World, make_world, worlds
 from tests.unit.core.test_token_table import describe as token_rows
 from tests.unit.core.test_token_table import table_of
@@ -56,8 +57,7 @@ def test_candidates_are_the_contexts_of_the_commonest_tokens(world: World, n_tok
 
 
 def test_five_tokens_and_64_contexts_are_the_defaults():
-    assert (64, 1 << 20) == index_token_contexts.__defaults__
-    assert (5,) == find_candidates.__defaults__
+    assert 64 == len(index_token_contexts(one_token_contexts(600), 0).slot)
     rows = table_of([(0, token, 9 - token, 0) for token in range(7)])
     index = TokenContexts(np.arange(15), np.arange(14) * 10)
     assert [0, 20, 40, 60, 80] == find_candidates(rows, index, 0, 1).slot.tolist()

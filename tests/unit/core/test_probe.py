@@ -1,6 +1,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.builders.plain_corpus import one_token_contexts
 from tests.oracles.worlds import World, cuts, make_world, worlds
 
 from featlas.core.aggregate import fold
@@ -39,7 +40,9 @@ def test_another_seed_draws_another_probe_from_other_keys():
 
 
 def test_512_contexts_are_the_default():
-    assert 512 == choose_probe.__defaults__[0]
+    corpus = one_token_contexts(600)
+    np.testing.assert_array_equal(choose_probe(corpus, 0, 512).context, choose_probe(corpus, 0).context)
+    assert 512 == len(choose_probe(corpus, 0).context)
 
 
 @settings(max_examples=40)
