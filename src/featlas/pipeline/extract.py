@@ -50,7 +50,7 @@ from featlas.store.registry import (
 from featlas.store.runs import Run, RunFacts, create_run, find_pending_runs
 from featlas.store.snapshots import SnapshotWriter, discard_run
 
-PARTIAL_EVERY_S = 120.0
+PARTIAL_EVERY_S = 300.0
 """A partial snapshot follows the last one after this time, once twice as many blocks are done."""
 
 RECIPE_PACKAGES = ("featlas", "torch", "transformers", "numpy", "tokenizers")
