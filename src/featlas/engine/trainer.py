@@ -48,7 +48,10 @@ class StepReport:
 
 
 class ShuffleBuffer:
-    """Mixes a stream of activations: holds `capacity` rows and gives back random ones, so a batch mixes documents."""
+    """Mixes a stream of activations: holds `capacity` rows and gives back random ones, so a batch mixes documents.
+
+    Every row of the stream is given once, but for the last ones of a finite stream that fill no batch.
+    """
 
     def __init__(self, stream: Iterator[Tensor], capacity: int, seed: int) -> None:
         self._stream = stream
@@ -56,11 +59,12 @@ class ShuffleBuffer:
         self._generator = torch.Generator().manual_seed(seed)
         self._rows: Tensor | None = None
         self._n = 0
+        self._waiting: Tensor | None = None  # rows that were read and did not fit
 
     def fill(self) -> Tensor:
         """Read until the buffer is full or the stream ends; the rows now held. Shape [n, d_in]."""
         while self._n < self._capacity:
-            rows = next(self._stream, None)
+            rows = self._waiting if self._waiting is not None else next(self._stream, None)
             if rows is None:
                 break
             if self._rows is None:
@@ -68,6 +72,7 @@ class ShuffleBuffer:
             taken = min(len(rows), self._capacity - self._n)
             self._rows[self._n : self._n + taken] = rows[:taken]
             self._n += taken
+            self._waiting = rows[taken:] if taken < len(rows) else None
         if self._rows is None:
             raise InputError("no activation came from the texts: they are empty or every position was left out")
         return self._rows[: self._n]
@@ -89,11 +94,18 @@ class Trainer:
     """One SAE in training, in a space where the input is centred and has a mean norm of sqrt(d_in)."""
 
     def __init__(self, sample: Tensor, options: TrainOptions) -> None:
+        if options.k > options.d_sae:
+            raise InputError(f"k is {options.k}, more than the {options.d_sae} features (d_sae); lower k")
         generator = torch.Generator().manual_seed(options.seed)
         self.options = options
         self.mean = sample.mean(0)
         self.d_in = sample.shape[1]
-        self.scale = math.sqrt(self.d_in) / float((sample - self.mean).norm(dim=1).mean())
+        spread = float((sample - self.mean).norm(dim=1).mean())
+        if not 0 < spread < math.inf:
+            raise InputError(
+                f"the activations' mean distance from their mean is {spread}; nothing can be learnt of that"
+            )
+        self.scale = math.sqrt(self.d_in) / spread
         self.total_variance = float(((sample - self.mean) * self.scale).square().sum(1).mean())
         directions = torch.randn(options.d_sae, self.d_in, generator=generator)
         self.W_dec = directions / directions.norm(dim=1, keepdim=True)  # [d_sae, d_in]
