@@ -12,7 +12,7 @@ BENCHMARKS = "docs/benchmarks.md"
 
 def check_figures(root: Path, records: dict[str, Record]) -> Iterator[str]:
     """Every fault as `path: message`."""
-    for path in sorted([*root.glob("*.md"), *root.glob("docs/**/*.md")]):
+    for path in sorted([*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("data/**/*.md")]):
         name = path.relative_to(root).as_posix()
         text = path.read_text(encoding="utf-8")
         faults = list(find_faults(text, records))

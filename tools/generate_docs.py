@@ -58,7 +58,7 @@ def generate(root: Path) -> dict[Path, str]:
     """The text that each generated page, and each page that quotes figures, should have."""
     wanted = {root / name: page() for name, page in PAGES.items()}
     records = load_records(root / "docs" / "records")
-    for path in sorted([*root.glob("*.md"), *root.glob("docs/**/*.md")]):
+    for path in sorted([*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("data/**/*.md")]):
         if path not in wanted:
             wanted[path] = fill_in(path.read_text(encoding="utf-8"), records)
     return wanted

@@ -11,7 +11,8 @@ SCRIPTS = (
     "Grüße aus München! Ça va? El niño comió piñas. 👩🏽‍🚀🚀🙂🙂 naïve café — “quotes” …",
     "كان الطقس جميلا في القاهرة أمس، وذهب الأطفال إلى المدرسة. القرآن الكريم، والكتاب المقدس.",
     "今天天气很好，我们去公园散步。他说：“你好，世界！” 這是繁體字。日本語の文章もあります。한국어도 있습니다.",
-    "def add(first: int, second: int) -> int:\n    return first + second\n\n\nfor i in range(9):\n\tprint(add(i, i**2))\n",
+    "def add(first: int, second: int) -> int:\n    return first + second\n\n\n"
+    "for i in range(9):\n\tprint(add(i, i**2))\n",
     'SELECT name, COUNT(*) FROM features WHERE n_fires > 10 GROUP BY name;\n{"key": [1, 2.5, null], "ok": true}\n',
     "the the the the the the the the and and and and and. The same line again.\nThe same line again.\nThe same line.\n",
 )
