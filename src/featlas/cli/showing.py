@@ -119,7 +119,7 @@ def _token_table(tokens: Sequence[TokenStat]) -> Table:
     table = Table("token", "fires", "of its occurrences", "of all firings", "mean", "max", box=None, pad_edge=False)
     for token in tokens:
         table.add_row(
-            Text(repr(visible(token.token))[1:-1]),
+            Text(repr(visible(token.token))),
             f"{token.n_fires:,} of {token.n_occurrences:,}",
             share(token.p_fire_given_token),
             share(token.p_token_given_fire),

@@ -186,7 +186,7 @@ def test_every_share_on_the_page_says_of_what(capsys: pytest.CaptureFixture[str]
         "  fires on 1,234 of 100,000 tokens (1.23%, 95 % interval 1.00% … 2.00%), in 5 contexts (1 in 2,000)" == second
     )
     assert "  mean 1.23, standard deviation 0.5, max 9; 2 firings on excluded positions" == third
-    assert ["[bold]↵", "12", "of", "48", "25.00%", "0.97%", "1.5", "2.25"] == token.split()
+    assert ["'", "[bold]↵'", "12", "of", "48", "25.00%", "0.97%", "1.5", "2.25"] == token.split()
 
 
 def test_the_page_of_a_dead_feature_has_no_table_and_no_interval(capsys: pytest.CaptureFixture[str]) -> None:
