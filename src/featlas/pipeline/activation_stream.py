@@ -14,10 +14,10 @@ from torch import Tensor
 from featlas.domain import Cause, HookPoint
 from featlas.engine.language_model import LanguageModel
 from featlas.engine.sinks import ordinary_rows
-from featlas.errors import ConflictError
+from featlas.errors import ConflictError, InputError
 from featlas.pipeline.block_pass import lay_out_batch
 from featlas.pipeline.plan import Plan
-from featlas.store.atomic_files import disk_errors_named
+from featlas.store.atomic_files import disk_errors_named, write_atomically
 
 MANIFEST = "manifest.json"
 ROWS_PER_PART = 65_536
@@ -60,13 +60,16 @@ def stream_forever(reader: Reader, is_wanted: NDArray[np.bool_], on_tokens: Call
             return
 
 
-def stream_kept(folder: Path, seed: int) -> Iterator[Tensor]:
+def stream_kept(folder: Path, n_parts: int, seed: int) -> Iterator[Tensor]:
     """Kept activations, part by part, in another order of parts each time round."""
-    parts = sorted(folder.glob("[0-9]*.npy"))
     generator = np.random.default_rng(seed)
-    while parts:
-        for at in generator.permutation(len(parts)):
-            yield torch.from_numpy(np.load(parts[at])).to(torch.float32)
+    while n_parts:
+        for part in generator.permutation(n_parts):
+            yield torch.from_numpy(np.load(_part_path(folder, part))).to(torch.float32)
+
+
+def _part_path(folder: Path, part: int) -> Path:
+    return folder / f"{part:05d}.npy"
 
 
 def load_manifest(folder: Path, expected: dict[str, Any]) -> dict[str, Any] | None:
@@ -94,8 +97,11 @@ def keep_activations(
 
     def save() -> None:
         nonlocal held, n_held, n_parts
+        part = torch.cat(held).to(torch.float16)
+        if not bool(torch.isfinite(part).all()):
+            raise InputError("some activations are too large to be kept as float16; train without --activations")
         with disk_errors_named(folder):
-            np.save(folder / f"{n_parts:05d}.npy", torch.cat(held).to(torch.float16).numpy())
+            np.save(_part_path(folder, n_parts), part.numpy())
         held, n_held, n_parts = [], 0, n_parts + 1
 
     with disk_errors_named(folder):
@@ -109,7 +115,6 @@ def keep_activations(
             save()
     if held:
         save()
-    manifest = {**facts, "n_tokens": n_tokens}
-    with disk_errors_named(folder):
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
+    manifest = {**facts, "n_tokens": n_tokens, "n_parts": n_parts}
+    write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
     return manifest

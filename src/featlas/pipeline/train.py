@@ -31,6 +31,7 @@ from featlas.pipeline.plan import Plan, make_plan
 from featlas.pipeline.progress import Progress, Stop
 from featlas.pipeline.registry import JobContext
 from featlas.specs import TrainSpec
+from featlas.store.atomic_files import disk_errors_named
 
 
 def run_training(spec: TrainSpec, context: JobContext) -> dict[str, Any]:
@@ -44,17 +45,19 @@ def run_training(spec: TrainSpec, context: JobContext) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="featlas-train-") as folder:
         plan = make_plan(spec, tokenizer, False, Path(folder) / "run", context.progress, context.stop)
         model = open_model(spec, context.cache_path, context.device, context.threads)
-        is_held_out = choose_held_out(plan, spec.held_out)
-        if is_held_out.all() or not is_held_out.any():
+        is_trained_on, is_held_out = split_contexts(plan, spec.held_out)
+        if not (is_trained_on.any() and is_held_out.any()):
             raise InputError(
                 f"{plan.n_documents} documents cannot be split with --held-out {spec.held_out}; give more text"
             )
+        with disk_errors_named(Path(spec.out)):  # before hours are spent
+            Path(spec.out).mkdir(parents=True, exist_ok=True)
         sample = read_sample(
             plan.corpus(), choose_sample(plan.corpus(), spec.seed, SAMPLE_TOKENS), model, [hook_point], spec.batch_size
         ).acts[hook_point]
         limit = find_sink_limit(sample.norm(dim=-1), hook_point.site, spec.sink_norm_ratio)
         reader = Reader(plan, model, hook_point, limit)
-        stream, facts = _open_stream(spec, reader, ~is_held_out, context)
+        stream, facts = _open_stream(spec, reader, is_trained_on, context)
         trainer = fit(spec, stream, context.progress, context.stop)
         context.progress.phase("measuring", spec.held_out_tokens, "tokens")
         sae = rounded(trainer.to_params(), spec.sae_dtype)
@@ -64,7 +67,7 @@ def run_training(spec: TrainSpec, context: JobContext) -> dict[str, Any]:
             **facts,
             "token_steps": trainer.n_steps * spec.sae_batch,
             "n_documents": plan.n_documents,
-            "n_documents_held_out": int(np.unique(plan.corpus().context_document[is_held_out]).size),
+            "n_documents_held_out": int(is_held_out_document(plan, spec.held_out).sum()),
             "sink_norm_limit": limit,
             "seconds": round(time.monotonic() - started, 1),
             "texts": [Path(place).name for place in spec.text],
@@ -75,11 +78,20 @@ def run_training(spec: TrainSpec, context: JobContext) -> dict[str, Any]:
     return card
 
 
-def choose_held_out(plan: Plan, share: float) -> NDArray[np.bool_]:
-    """Which contexts belong to held-out documents: those whose key is in the lowest `share` of hashes. [n_contexts]."""
-    corpus = plan.corpus()
-    is_held_out = np.asarray(corpus.document_key) < np.uint64(int(share * 2**64))
-    return is_held_out[np.asarray(corpus.context_document)]
+def is_held_out_document(plan: Plan, share: float) -> NDArray[np.bool_]:
+    """Documents whose key, a hash of their content, is in the lowest `share` of hashes. [n_documents]."""
+    return np.asarray(plan.corpus().document_key) < np.uint64(int(share * 2**64))
+
+
+def split_contexts(plan: Plan, share: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Contexts to train on, without any held-out document, and to measure on, of such alone. Both [n_contexts].
+
+    Where documents are joined, contexts that hold both kinds are neither.
+    """
+    context = np.asarray(plan.arrays["context_of_slot"][plan.arrays["segment_slot"]], dtype=np.int64)
+    is_held_out = is_held_out_document(plan, share)[plan.arrays["segment_document"]]
+    n_held_out = np.bincount(context[is_held_out], minlength=plan.n_contexts)
+    return n_held_out == 0, n_held_out == np.bincount(context, minlength=plan.n_contexts)
 
 
 def _open_stream(
@@ -88,9 +100,11 @@ def _open_stream(
     """The activations to train on, and what the card says of them."""
     facts = {
         "model_fingerprint": reader.model.fingerprint,
+        "corpus_fingerprint": reader.plan.corpus_fingerprint,
         "hook_point": spec.hook_point,
         "lm_dtype": spec.lm_dtype,
         "ctx_len": spec.ctx_len,
+        "packing": spec.packing,
         "held_out": spec.held_out,
         "sink_norm_ratio": spec.sink_norm_ratio,
     }
@@ -102,7 +116,7 @@ def _open_stream(
     if manifest is None:
         context.progress.phase("reading activations", int(reader.plan.corpus().context_n[is_wanted].sum()), "tokens")
         manifest = keep_activations(reader, is_wanted, folder, facts, context.progress.advance)
-    return stream_kept(folder, spec.seed), {**facts, "n_distinct_tokens": manifest["n_tokens"]}
+    return stream_kept(folder, manifest["n_parts"], spec.seed), {**facts, "n_distinct_tokens": manifest["n_tokens"]}
 
 
 def fit(spec: TrainSpec, stream: Iterator[Tensor], progress: Progress, stop: Stop) -> Trainer:
