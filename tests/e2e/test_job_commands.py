@@ -33,7 +33,7 @@ def end(process: "subprocess.Popen[str]") -> tuple[int, str]:
 
 
 def test_the_whole_life_of_a_job(planted: Planted, tmp_path: Path) -> None:
-    text = save_documents(tmp_path / "made.jsonl", made_documents(1000, seed=5))
+    text = save_documents(tmp_path / "made.jsonl", made_documents(600, seed=5))
     featlas = Featlas(tmp_path / "home")
     where = ["--model", planted.model, "--sae", planted.sae, "--text", text, "--ctx-len", 32, "--block-slots", 256]
     process = featlas.start("extract", *where)
@@ -69,7 +69,7 @@ def test_the_whole_life_of_a_job(planted: Planted, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT])
 def test_an_interrupt_cancels_in_order(planted: Planted, tmp_path: Path, number: signal.Signals) -> None:
-    text = save_documents(tmp_path / "made.jsonl", made_documents(1000, seed=5))
+    text = save_documents(tmp_path / "made.jsonl", made_documents(600, seed=5))
     featlas = Featlas(tmp_path / "home")
     where = ["--model", planted.model, "--sae", planted.sae, "--text", text, "--ctx-len", 32, "--block-slots", 256]
     process = featlas.start("extract", *where)

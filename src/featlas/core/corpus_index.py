@@ -32,7 +32,7 @@ class CorpusIndex:
     token_contexts: TokenContexts
 
 
-def count_totals(corpus: CorpusArrays, n_slots: int = 1 << 20) -> CorpusTotals:
+def count_totals(corpus: CorpusArrays, n_slots: int = 1 << 18) -> CorpusTotals:
     """Read the corpus once, n_slots at a time, and count its counted positions in every way that is needed."""
     by_group = np.zeros(N_GROUPS, dtype=np.int64)
     by_bucket = np.zeros(N_BUCKETS, dtype=np.int64)

@@ -31,7 +31,7 @@ class TokenContexts:
 
 
 def index_token_contexts(
-    corpus: CorpusArrays, seed: int, n_per_token: int = 64, n_slots: int = 1 << 20
+    corpus: CorpusArrays, seed: int, n_per_token: int = 64, n_slots: int = 1 << 18
 ) -> TokenContexts:
     """Read the corpus once, n_slots at a time; the key is a hash of token, document and offset of the context."""
     lists = RankedLists(2 * corpus.n_vocab, n_per_token)

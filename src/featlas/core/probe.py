@@ -28,7 +28,7 @@ class Probe:
 def choose_probe(corpus: CorpusArrays, seed: int, n_contexts: int = 512) -> Probe:
     """The n_contexts contexts (all, if fewer) with the smallest key among those with a counted position."""
     lists = RankedLists(1, n_contexts)
-    for first, end in read_context_ranges(corpus, 1 << 20):
+    for first, end in read_context_ranges(corpus, 1 << 18):
         slot = counted_slots(corpus, first, end)
         owner = corpus.context_of_slot[slot].astype(np.int64)
         starts = run_starts(owner)

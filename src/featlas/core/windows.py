@@ -76,7 +76,7 @@ class WindowCounts:
         return np.where(self.hashes[at] == hashes, self.counts[at], 0)
 
 
-def count_windows(corpus: CorpusArrays, hashes: NDArray[np.uint64], n_slots: int = 1 << 20) -> WindowCounts:
+def count_windows(corpus: CorpusArrays, hashes: NDArray[np.uint64], n_slots: int = 1 << 18) -> WindowCounts:
     """Read the whole corpus once, n_slots at a time, and count how often each of the given windows occurs."""
     wanted = np.unique(np.asarray(hashes, dtype=np.uint64))
     counts = np.zeros(len(wanted), dtype=np.int64)

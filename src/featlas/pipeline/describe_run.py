@@ -29,7 +29,7 @@ from featlas.store.artifacts import load_block_extras, read_block_indptr, read_b
 from featlas.store.atomic_files import disk_errors_named
 from featlas.store.snapshots import SnapshotWriter
 
-EVENTS_PER_CHUNK = 1 << 20
+EVENTS_PER_CHUNK = 1 << 18
 FEATURES_PER_RANGE = 512
 CONTEXTS_PER_BATCH = 512
 
@@ -171,7 +171,7 @@ def describe_run(  # the seven are the whole of what describing rests on
     corpus = replace(corpus, cause=cause)
     index = index_corpus(corpus, options.seed)
     columns: dict[str, list[NDArray]] = {}
-    windows: NDArray[np.uint64] = np.zeros(0, dtype=np.uint64)
+    windows: list[NDArray[np.uint64]] = []
     progress.phase("describing features", n_features, "features")
     ranges = choose_ranges(totals.n_events)
     for number, (first, last) in enumerate(ranges):
@@ -179,7 +179,7 @@ def describe_run(  # the seven are the whole of what describing rests on
         features = FeatureRange(first, totals.n_fires_excluded[first:last], totals.max_excluded[first:last])
         described = describe_features(features, _chunk_reader(plan, blocks, first, last), corpus, index, options)
         save_table(plan.folder, f"tokens-{number:06d}", vars(described.token_rows))
-        windows = np.union1d(windows, published_windows(described.batch, corpus))
+        windows.append(published_windows(described.batch, corpus))
         for name, values in described.columns.items():
             columns.setdefault(name, []).append(values)
         columns.setdefault("flags", []).append(described.batch.flags)
@@ -189,7 +189,7 @@ def describe_run(  # the seven are the whole of what describing rests on
         spool=spool,
         n_batches=len(ranges),
         columns={name: np.concatenate(parts) for name, parts in columns.items()},
-        windows=count_windows(corpus, windows),
+        windows=count_windows(corpus, np.concatenate(windows)),
         index=index,
         corpus=corpus,
         totals=totals,

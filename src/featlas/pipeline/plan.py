@@ -26,7 +26,7 @@ from featlas.specs import CheckSpec, ExtractSpec, TextSpec, TrainSpec
 from featlas.store import artifacts
 
 FORMAT = 1
-_CHUNK_TOKENS = 1_000_000
+_CHUNK_TOKENS = 250_000
 _CHUNK_DOCUMENTS = 4096
 _LAST_TOKENS = 1000
 _VERSIONS_OF = ("featlas", "numpy", "tokenizers", "datasets", "pyarrow")

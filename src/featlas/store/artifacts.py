@@ -10,6 +10,7 @@ The plan appears by one rename once it is complete; a block or table file likewi
 """
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -250,11 +251,18 @@ def _open_block(folder: Path, index: int) -> TensorFile:
 
 def _open_whole(path: Path, when_missing: str) -> TensorFile:
     try:
-        return open_tensors(path)
+        state = path.stat()
+        return _open_unchanged(path, state.st_mtime_ns, state.st_ino)
     except FileNotFoundError as error:
         raise NotFoundError(when_missing) from error
     except ValueError as error:
         raise ExternalError(f"{path} is damaged ({error}); resume the run, which makes it again") from error
+
+
+@functools.lru_cache(maxsize=4096)
+def _open_unchanged(path: Path, _mtime_ns: int, _inode: int) -> TensorFile:
+    """A file's header, read once: describing a run comes back to every block for every range of features."""
+    return open_tensors(path)
 
 
 # Other tables

@@ -81,7 +81,7 @@ def translated(url: URL) -> Iterator[None]:
 
 def _in_our_words(error: exc.DBAPIError, url: URL) -> InputError | ExternalError:
     name = url.render_as_string(hide_password=True)
-    cause = str(error.orig).strip()
+    cause = " ".join(str(error.orig).split())  # a message is one line
     if "not a database" in cause:
         return InputError(f"{url.database} is not a SQLite database ({cause}); expected a file that Featlas made")
     if "is full" in cause or "No space left" in cause:
