@@ -36,6 +36,8 @@ KEYS = [
     "top_tokens",
     "is_dead",
     "is_dense",
+    "is_sink_only",
+    "is_null",
     "n_fires_excluded",
     "intervals",
 ]
