@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import fields, replace
 
 import numpy as np
@@ -19,7 +20,16 @@ from featlas.core.intervals import FrequencyCounts, exact_binomial, frequency_in
 from featlas.domain import ExampleBand, FeatureBatch, FeatureFlag
 
 OPTIONS = DescribeOptions(
-    n_real=93, seed=4, top_tokens=2, n_top=3, n_candidates=5, n_uniform=4, n_octave=2, n_near_miss=2, n_non_firing=2
+    n_real=93,
+    seed=4,
+    top_tokens=2,
+    n_top=3,
+    n_candidates=5,
+    n_uniform=4,
+    n_octave=2,
+    n_near_miss=2,
+    n_non_firing=2,
+    n_near_miss_tokens=2,
 )
 
 
@@ -27,9 +37,14 @@ def index_of(world: World) -> CorpusIndex:
     return index_corpus(world.corpus, OPTIONS.seed, 10, 4)
 
 
+def excluded_counts(world: World) -> np.ndarray:
+    feature = np.arange(world.n_features)
+    return feature % 2 * feature  # 0, 1, 0, 3, …
+
+
 def describe_world(world: World, at: list[int], features: range | None = None) -> FeatureDescription:
     chosen = features or range(world.n_features)
-    excluded = (np.arange(world.n_features) % 2 * 3)[chosen.start : chosen.stop]
+    excluded = excluded_counts(world)[chosen.start : chosen.stop]
     feature_range = FeatureRange(world.first + chosen.start, excluded, excluded.astype(np.float32) / 2)
     return describe_features(feature_range, lambda: world.cut(at, chosen), world.corpus, index_of(world), OPTIONS)
 
@@ -142,12 +157,13 @@ def test_near_misses_hold_one_of_the_commonest_tokens_of_their_split(world: Worl
         for slot, split in zip(slots.tolist(), band.split.tolist(), strict=True):
             assert world.split(int(world.corpus.context_of_slot[slot])) == split
             assert world.corpus.cause[slot] == 0
-            fired = {
+            fired = Counter(
                 int(world.corpus.token_ids[s])
                 for s, _ in world.rows(f)
                 if world.split(int(world.corpus.context_of_slot[s])) == split
-            }
-            assert int(world.corpus.token_ids[slot]) in fired
+            )
+            commonest = sorted(fired, key=lambda token, fired=fired: (-fired[token], token))
+            assert int(world.corpus.token_ids[slot]) in commonest[: OPTIONS.n_near_miss_tokens]
 
 
 def test_worlds_have_near_misses_at_all():
@@ -186,7 +202,7 @@ def test_columns_are_derived_from_the_counts_they_are_shown_with(world: World):
     same({name: np.stack([iv.low, iv.high], axis=1) for name, iv in expected.items()}, batch.intervals)
     ends = {f"{name}_{end}": getattr(iv, end) for name, iv in expected.items() for end in ("low", "high")}
     same(ends, {name: columns[name] for name in ends})
-    excluded = np.arange(world.n_features) % 2 * 3
+    excluded = excluded_counts(world)
     np.testing.assert_array_equal(np.where(excluded > 0, excluded / 2, np.nan), columns["max_excluded"])
     np.testing.assert_array_equal(excluded, batch.n_fires_excluded)
     np.testing.assert_array_equal(excluded.astype(np.float32) / 2, batch.max_excluded)
@@ -224,7 +240,7 @@ def test_the_tops_by_precision_use_occurrences_in_both_splits():
 
 
 def test_flags_say_what_counts_alone_can_say():
-    features = FeatureRange(10, np.array([0, 4, 0, 0, 4, 0]), np.zeros(6, dtype=np.float32))
+    features = FeatureRange(10, np.array([0, 1, 0, 0, 4, 0]), np.zeros(6, dtype=np.float32))
     flags = find_flags(features, np.array([0, 0, 1, 100, 101, 0]), 1000, n_real=15)
     expected = [FeatureFlag.DEAD, FeatureFlag.SINK_ONLY, 0, 0, FeatureFlag.DENSE, FeatureFlag.DEAD | FeatureFlag.NULL]
     assert expected == flags.tolist()

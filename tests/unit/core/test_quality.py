@@ -65,7 +65,7 @@ def test_nothing_measured_has_no_fvu() -> None:
 
 def test_the_header_counts_each_feature_once() -> None:
     n_events = np.array([0, 0, 10, 11, 100, 1])
-    n_excluded = np.array([0, 3, 0, 2, 0, 0])
+    n_excluded = np.array([0, 1, 0, 2, 0, 0])
     figures = quality_figures(totals_of(draw(0, 9), draw(1, 2)), n_events, n_excluded, n_tokens=100)
     counted = {name: figures[name] for name in ("l0", "n_measured", "n_dead", "n_sink_only", "n_dense", "n_alive")}
     # Dense is more than a tenth: 10 of 100 is not.
