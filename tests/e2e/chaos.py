@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from sqlalchemy import text
+from tests.builders.made_texts import made_documents, save_documents
 from tests.builders.published import assert_same_files, assert_same_published, read_files, read_published
 from tests.e2e.command import PATIENCE_S, Featlas
 
 from featlas.store.runs import fetch_run
 from featlas.store.session import Store
+from featlas.testing.planted_sae import Planted
 
 REPOSITORY = Path(__file__).parents[2]
 KINDS = ("the command and its worker", "the worker")
@@ -100,8 +103,6 @@ class Chaos:
         assert {"succeeded"} == {job["state"] for job in self.featlas.json("jobs", "ls")}
         store = Store.open(f"sqlite:///{self.featlas.home / 'featlas.db'}")
         with store.read() as session:
-            from sqlalchemy import text
-
             n_runs, n_snapshots = (session.scalar(text(f"SELECT count(*) FROM {t}")) for t in ("runs", "snapshots"))
         store.close()
         assert n_runs == n_snapshots
@@ -133,3 +134,12 @@ class Chaos:
         store.close()
         (folder,) = self.featlas.home.glob(f"artifacts/job-{job:06d}-*")
         return read_files(folder), published
+
+
+def make_chaos(planted: Planted, folder: Path, n_documents: int) -> Chaos:
+    """An extraction of many small blocks, with its undisturbed run."""
+    texts = save_documents(folder / "made.jsonl", made_documents(n_documents, seed=5))
+    where = ["--model", planted.model, "--sae", planted.sae, "--text", texts]
+    chaos = Chaos(Featlas(folder / "home"), [*where, "--ctx-len", 32, "--block-slots", 512, "--null-features", 64])
+    chaos.run_undisturbed()
+    return chaos
