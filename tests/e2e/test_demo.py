@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.e2e.command import Featlas
 
-RULES = ("the best detector of one token", "the most frequent without a token", "the most repeated peak")
+RULES = ("the best detector of one token", "the most frequent without a token", "the sharpest")
 
 
 def test_the_demo_runs_once_and_is_shown_again(tmp_path: Path, smollm2_cache: Path) -> None:
