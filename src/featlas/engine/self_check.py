@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from featlas.domain import HookPoint, Site
-from featlas.engine.null_features import count_fires
 from featlas.engine.sae import SaeParams
 from featlas.engine.sinks import find_sink_limit, ordinary_rows
 
 MIN_TOKENS = 500
 SINK_NORM_RATIO = 10.0  # of what the verdict rests on, whatever the run counts
-ROWS_AT_ONCE = 512
+SCREEN_STEP = 8  # an alternative is tried on every so-manieth row before it is tried on all
+ROWS_AT_ONCE = 512  # dense activations of a whole sample would fill gigabytes
 MIN_GAIN = 0.01
 MIN_STANDARD_ERRORS = 3.0
 N_BOOTSTRAP = 200
@@ -128,10 +128,9 @@ def check_sae(
         empty = dict.fromkeys(("l0", "explained_variance", "cosine", "dead_share"))
         return SelfCheck(verdict=verdict, is_refused=False, **shared, **empty)
     x = acts[kept]
-    reconstruction = _reconstruct(sae, x)
-    n_fires = count_fires(sae, x, ROWS_AT_ONCE)
-    judge = _Judge(sample, kept, _Fit.of(x, reconstruction, sample.context[kept], sample.n_contexts))
-    explained_variance = judge.here.explained_variance()
+    reconstruction, n_fires = _read(sae, x)
+    judge = _Judge(sample, hook_point, kept.nonzero().flatten(), reconstruction)
+    explained_variance = judge.fit_here(1).explained_variance()
     alternatives = tuple(_known_mistakes(judge, sae, hook_point))
     better = sorted((a for a in alternatives if a.is_better), key=lambda a: -a.gain)
     return SelfCheck(
@@ -151,9 +150,14 @@ def _judged_rows(acts: Tensor) -> Tensor:
     return ordinary_rows(acts, find_sink_limit(acts.norm(dim=-1), Site.RESID_POST, SINK_NORM_RATIO))
 
 
-def _reconstruct(sae: SaeParams, x: Tensor) -> Tensor:
-    """All reconstructions, a few rows at a time: dense activations of a whole sample would fill gigabytes."""
-    return torch.cat([sae.reconstruct(rows) for rows in x.split(ROWS_AT_ONCE)])
+def _read(sae: SaeParams, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Reconstructions [n, d_out] and how often each feature fires [d_sae]."""
+    reconstructions, n_fires = [], torch.zeros(sae.d_sae, dtype=torch.long, device=x.device)
+    for rows in x.split(ROWS_AT_ONCE):
+        feature_acts = sae.encode(rows)
+        n_fires += (feature_acts != 0).sum(0)
+        reconstructions.append(sae.denormalise(sae.decode(feature_acts), rows))
+    return torch.cat(reconstructions), n_fires
 
 
 def _verdict(explained_variance: float, better: list[Alternative], claims: dict[str, float]) -> str:
@@ -203,69 +207,72 @@ class _Fit:
 
 @dataclass(frozen=True)
 class _Judge:
-    """Holds one way of reading the SAE after another against the load at hand, on the same contexts."""
+    """Holds one way of reading the SAE after another against the load at hand, on the same tokens."""
 
     sample: Sample
-    kept: Tensor  # rows that count at the hook point at hand
-    here: _Fit
+    hook_point: HookPoint
+    rows: Tensor  # indices of the rows to judge by
+    reconstruction: Tensor  # of these rows, by the load at hand
+
+    def fit_here(self, step: int) -> _Fit:
+        """How the load at hand explains every step-th row."""
+        return self._fit(self.sample.acts[self.hook_point], self.rows[::step], self.reconstruction[::step])
+
+    def _fit(self, acts: Tensor, rows: Tensor, reconstruction: Tensor) -> _Fit:
+        return _Fit.of(acts[rows], reconstruction, self.sample.context[rows.cpu()], self.sample.n_contexts)
 
     def compare(
-        self,
-        mistake: str,
-        repair: str,
-        reconstruct: Callable[[Tensor], Tensor],
-        acts: Tensor,
-        rows: Tensor | None = None,
+        self, mistake: str, repair: str, reconstruct: Callable[[Tensor], Tensor], acts: Tensor | None = None
     ) -> Alternative:
-        """How well `reconstruct` explains the rows (those kept, by default) of acts [n_rows, d]."""
-        rows = self.kept if rows is None else rows
-        x = acts[rows]
-        reconstruction = torch.cat([reconstruct(part) for part in x.split(ROWS_AT_ONCE)])
-        other = _Fit.of(x, reconstruction, self.sample.context[rows], self.sample.n_contexts)
-        explained = other.explained_variance()
-        gain = explained - self.here.explained_variance()
-        return Alternative(mistake, repair, explained, gain, standard_error(self.here, other))
+        """How well `reconstruct` explains acts [n_rows, d] (those at hand, by default).
+
+        Every SCREEN_STEP-th row is tried first, which is enough for what is far from being better.
+        """
+        acts = self.sample.acts[self.hook_point] if acts is None else acts
+        is_ordinary = _judged_rows(acts)
+        for step in (SCREEN_STEP, 1):
+            rows = self.rows[::step]
+            rows = rows[is_ordinary[rows]]
+            here = self.fit_here(step)
+            other = self._fit(acts, rows, torch.cat([reconstruct(x) for x in acts[rows].split(ROWS_AT_ONCE)]))
+            explained = other.explained_variance()
+            gain, error = explained - here.explained_variance(), standard_error(here, other)
+            if not gain + MIN_STANDARD_ERRORS * error >= MIN_GAIN:
+                break
+        return Alternative(mistake, repair, explained, gain, error)
 
 
 def _known_mistakes(judge: _Judge, sae: SaeParams, hook_point: HookPoint) -> Iterator[Alternative]:
-    acts = judge.sample.acts[hook_point]
     for point, other in judge.sample.acts.items():
         if point != hook_point and other.shape[-1] == sae.d_in == sae.d_out:
-            rows = judge.kept & _judged_rows(other)
-            repair = f"run with --hook-point {point}"
-            yield judge.compare(f"reading {point}", repair, sae.reconstruct, other, rows)
+            yield judge.compare(f"reading {point}", f"run with --hook-point {point}", sae.reconstruct, other)
     if bool(sae.b_dec.any()) and sae.d_in == sae.d_out:
         flipped = replace(sae, subtract_b_dec=not sae.subtract_b_dec)
         wrong = "not subtracting" if sae.subtract_b_dec else "subtracting"
         repair = f"set apply_b_dec_to_input to {str(not sae.subtract_b_dec).lower()} in cfg.json"
-        yield judge.compare(f"{wrong} b_dec before the encoder", repair, flipped.reconstruct, acts)
+        yield judge.compare(f"{wrong} b_dec before the encoder", repair, flipped.reconstruct)
     if sae.d_in == sae.d_sae:
         turned = replace(sae, W_enc=sae.W_enc.T.contiguous())
-        yield judge.compare("a transposed W_enc", "transpose W_enc in the weights file", turned.reconstruct, acts)
+        yield judge.compare("a transposed W_enc", "transpose W_enc in the weights file", turned.reconstruct)
     yield _best_scale(
         judge,
         "scaling the input by",
         "the files' input scale was not applied: give it in activation_scaler.json",
-        lambda x, scale: sae.reconstruct(x * scale) / scale,
-        acts,
+        lambda scale: lambda x: sae.reconstruct(x * scale) / scale,
     )
     yield _best_scale(
         judge,
         "scaling the encoder by",
         "encoder and decoder of the files do not fit each other: get the weights again",
-        lambda x, scale: replace(sae, W_enc=sae.W_enc * scale).reconstruct(x),
-        acts,
+        lambda scale: replace(sae, W_enc=sae.W_enc * scale).reconstruct,
     )
 
 
 def _best_scale(
-    judge: _Judge, mistake: str, repair: str, reconstruct: Callable[[Tensor, float], Tensor], acts: Tensor
+    judge: _Judge, mistake: str, repair: str, reconstruct_at: Callable[[float], Callable[[Tensor], Tensor]]
 ) -> Alternative:
     """The scale that fits best; inside HARMLESS_SCALES it is reported as no gain."""
-    tried = {
-        scale: judge.compare(f"{mistake} {scale:g}", repair, lambda x, scale=scale: reconstruct(x, scale), acts)
-        for scale in SCALES
-    }
+    tried = {scale: judge.compare(f"{mistake} {scale:g}", repair, reconstruct_at(scale)) for scale in SCALES}
     best = max(tried, key=lambda scale: tried[scale].gain)
     low, high = HARMLESS_SCALES
     return replace(tried[best], gain=min(tried[best].gain, 0.0)) if low <= best <= high else tried[best]
