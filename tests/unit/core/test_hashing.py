@@ -28,6 +28,10 @@ def test_splitmix_is_the_oracles_for_every_word(words: list[int]):
     assert [splitmix_oracle(w) for w in words] == splitmix64(np.array(words, dtype=np.uint64)).tolist()
 
 
+def test_words_of_any_integer_type_are_the_same_words():
+    assert splitmix64(np.arange(5, dtype=np.uint64)).tolist() == splitmix64(np.arange(5)).tolist()
+
+
 @given(st.integers(-(2**65), 2**65), word, st.integers(0, 2**32 - 1))
 def test_a_row_is_hashed_column_by_column(seed: int, first: int, second: int):
     expected = splitmix_oracle(splitmix_oracle(splitmix_oracle(seed % 2**64) ^ first) ^ second)

@@ -50,6 +50,7 @@ def test_pairs_in_any_order_know_whether_they_fire(world: World, at: list[int], 
     pair = np.array(random.choices(all_pairs(world).tolist(), k=30))
     aggregate = PairFires(pair)
     assert not aggregate.result().any()
+    assert np.bool_ == aggregate.result().dtype
     fold(world.cut(at), world.corpus, aggregate)
     n = world.corpus.n_contexts
     assert [p % n in world.contexts(p // n) for p in pair.tolist()] == aggregate.result().tolist()

@@ -25,6 +25,7 @@ def test_any_cut_gives_the_oracles_profile(world: World, at: list[int]):
                 context = int(world.corpus.context_of_slot[slot])
                 expected[row, (slot - int(world.corpus.context_slot[context])).bit_length()] += 1
         np.testing.assert_array_equal(expected, aggregate.result())
+        assert np.int64 == aggregate.result().dtype
 
 
 def test_a_result_does_not_change_when_more_is_added():
