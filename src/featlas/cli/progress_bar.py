@@ -33,9 +33,12 @@ def progress_bar() -> Iterator[OnProgress]:
     )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=None, count="", pace="")
+        ended = _Ended()
 
         def show(state: dict[str, Any] | None) -> None:
             if state and state.get("phase"):
+                for line in ended.new_lines(state):
+                    bar.console.print(f"  {line}", highlight=False, markup=False)
                 bar.update(
                     task,
                     description=state["phase"],
@@ -46,6 +49,20 @@ def progress_bar() -> Iterator[OnProgress]:
                 )
 
         yield show
+
+
+class _Ended:
+    """Which phases ended since the last look: also one too short to be seen at work leaves its line."""
+
+    def __init__(self) -> None:
+        self._n = 0
+
+    def new_lines(self, state: dict[str, Any]) -> list[str]:
+        """A line for each; a list that got shorter is that of a worker that began again."""
+        phases = state["phases"]
+        first = self._n if self._n <= len(phases) else 0
+        self._n = len(phases)
+        return [ended_text(phase) for phase in phases[first:]]
 
 
 class _PlainLines:
@@ -66,6 +83,16 @@ class _PlainLines:
 
 def _figures(state: dict[str, Any]) -> list[str]:
     return [f"{name} {value:.4g}" for name, value in state["figures"].items() if value is not None]
+
+
+def ended_text(phase: dict[str, Any]) -> str:
+    """`reading the text  200,073 tokens in 1:32, 2,175 tokens/s`, or as much of it as is known."""
+    elapsed_s = phase["elapsed_s"]
+    took = f"{elapsed_s:.1f} s" if elapsed_s < 60 else "{}:{:02d}".format(*divmod(round(elapsed_s), 60))
+    if not (phase["unit"] and phase["done"]):
+        return f"{phase['phase']}  {took}"
+    pace = f", {phase['rate']:,.0f} {phase['unit']}/s" if phase["rate"] else ""
+    return f"{phase['phase']}  {phase['done']:,} {phase['unit']} in {took}{pace}"
 
 
 def count_text(state: dict[str, Any]) -> str:

@@ -89,7 +89,7 @@ class Meter:
         """End the phase before, if any, and begin this one; rates do not count what was done before it."""
         with self._lock:
             if self._name:
-                self._phases.append({"phase": self._name, "done": self._done, "elapsed_s": self._elapsed_s()})
+                self._phases.append(self._ended())
             self._start(name, total, unit, done)
 
     def advance(self, n: int = 1, **figures: float) -> None:
@@ -110,7 +110,8 @@ class Meter:
         """What a job row holds, ready for JSON.
 
         phase, unit, done, total (or None), elapsed_s, rate (units per second over the last minute, or None), eta_s
-        (seconds left of this phase, or None), figures, and `phases`: those that ended, each with done and elapsed_s.
+        (seconds left of this phase, or None), figures, and `phases`: those that ended, each with unit, done, elapsed_s
+        and its mean rate or None.
         """
         with self._lock:
             rate = self._rate()
@@ -130,10 +131,21 @@ class Meter:
 
     def _start(self, name: str, total: int | None, unit: str, done: int) -> None:
         self._name, self._total, self._unit = name, total, unit
-        self._done = int(done)
+        self._done = self._done_before = int(done)
         self._figures: dict[str, float | None] = {}
         self._samples: deque[tuple[float, int]] = deque([(self._clock(), self._done)])
         self._started = self._samples[0][0]
+
+    def _ended(self) -> dict[str, Any]:
+        elapsed, n = self._elapsed_s(), self._done - self._done_before
+        rate = n / elapsed if n > 0 and elapsed > 0 else None
+        return {
+            "phase": self._name,
+            "unit": self._unit,
+            "done": self._done,
+            "elapsed_s": round(elapsed, 3),
+            "rate": rate,
+        }
 
     def _elapsed_s(self) -> float:
         return self._clock() - self._started

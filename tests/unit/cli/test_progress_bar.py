@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from featlas.cli import progress_bar as module
-from featlas.cli.progress_bar import count_text, pace_text, progress_bar
+from featlas.cli.progress_bar import count_text, ended_text, pace_text, progress_bar
 
 STATE: dict[str, Any] = {
     "phase": "reading the text",
@@ -93,3 +93,34 @@ def test_on_a_terminal_a_bar_is_drawn(capsys: pytest.CaptureFixture[str], monkey
     assert "reading the text" in printed.err
     assert "12,345 / 200,000 tokens" in printed.err
     assert "1,234 tokens/s, 2:05 left" in printed.err
+
+
+READ: dict[str, Any] = {"phase": "reading", "unit": "tokens", "done": 200_073, "elapsed_s": 92.4, "rate": 2174.6}
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({}, "reading  200,073 tokens in 1:32, 2,175 tokens/s"),
+        ({"rate": None}, "reading  200,073 tokens in 1:32"),
+        ({"elapsed_s": 0.04}, "reading  200,073 tokens in 0.0 s, 2,175 tokens/s"),
+        ({"unit": ""}, "reading  1:32"),
+        ({"done": 0}, "reading  1:32"),
+    ],
+)
+def test_what_ended_says_what_it_did(changes: dict[str, Any], shown: str) -> None:
+    assert shown == ended_text({**READ, **changes})
+
+
+def test_on_a_terminal_a_phase_that_nobody_saw_leaves_its_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm"), ("COLUMNS", "160")):
+        monkeypatch.setenv(name, value)
+    loaded = {**READ, "phase": "loading", "unit": "", "elapsed_s": 1.0}
+    with progress_bar() as show:
+        show(state(phases=[loaded]))
+        show(state(phase="publishing", phases=[loaded, READ]))
+        show(state(phase="reading", phases=[loaded]))  # a worker that began again
+    printed = capsys.readouterr().err
+    assert [2, 1] == [printed.count(line) for line in (ended_text(loaded), ended_text(READ))]

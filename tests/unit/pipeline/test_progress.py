@@ -74,11 +74,14 @@ def test_phases_that_ended_keep_their_times() -> None:
     meter = Meter(clock)
     meter.phase("load")
     clock.now += 2
-    meter.phase("read", 10)
-    meter.advance(10, loss=1.0)
-    clock.now += 3
+    meter.phase("read", 10, "tokens", done=2)
+    meter.advance(8, loss=1.0)
+    clock.now += 4
     meter.phase("publish")
-    ended = [{"phase": "load", "done": 0, "elapsed_s": 2.0}, {"phase": "read", "done": 10, "elapsed_s": 3.0}]
+    ended = [
+        {"phase": "load", "unit": "", "done": 0, "elapsed_s": 2.0, "rate": None},
+        {"phase": "read", "unit": "tokens", "done": 10, "elapsed_s": 4.0, "rate": 2.0},
+    ]
     assert ended == meter.snapshot()["phases"]
     assert {} == meter.snapshot()["figures"]
 
