@@ -118,6 +118,8 @@ def add_documents(store: Store, corpus_id: int, rows: Iterable[DocumentFacts], g
         packed = {row.document_index: (corpus_id, row.document_index, *_packed_document(row)) for row in chunk}
 
         def write(session: Session, packed: dict[int, tuple[Any, ...]] = packed) -> None:
+            # Runs over the same texts at the same time: one writes, the other then finds the documents there.
+            session.execute(select(CorpusRow.id).where(CorpusRow.id == corpus_id).with_for_update())
             for known in _known_documents(session, corpus_id, packed):
                 del packed[known]
             insert_rows(session, DocumentRow, columns, list(packed.values()))

@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 from sqlalchemy import exc, select
@@ -74,6 +76,22 @@ def test_documents_are_added_once_whatever_the_overlap(store: Store):
         assert {row.split for row in found} == {1}
         assert found[7].document_metadata == {"topic": "é7"}
         assert found[7].external_id == "7"
+
+
+def test_two_runs_may_add_the_documents_of_one_corpus_at_once(store: Store):
+    corpus_id = register_corpus(store, CorpusFacts("c", "texts", 3, 1))
+    rows = [DocumentFacts(at, "a.txt", str(at), Split.LABEL) for at in range(3)]
+    added: list[int] = []
+    second = threading.Thread(target=lambda: added.append(add_documents(store, corpus_id, rows)))
+    with store.write() as session:
+        columns = {"source": "a.txt", "external_id": "1", "document_metadata": {}, "split": 0}
+        session.add(DocumentRow(corpus_id=corpus_id, document_index=1, **columns))
+        session.flush()
+        second.start()
+        second.join(0.5)
+        assert added == []  # it waits for us
+    second.join()
+    assert added == [2]
 
 
 def test_documents_with_characters_that_databases_refuse_are_kept_readable(store: Store):
