@@ -219,10 +219,11 @@ def discard_run(store: Store, run_id: int, guard: Guard = no_guard) -> None:
 def remove_orphans(store: Store) -> int:
     """Delete snapshots that are not in force and that nobody is writing; returns how many.
 
-    A snapshot is being written while its run's job is running under a lease that has not ended.
+    A snapshot may be written on while its run's job is running; `jobs.reconcile` frees those of dead workers before.
     """
     with store.read() as session:
-        is_live = (JobRow.state == JobState.RUNNING) & (JobRow.lease_until > utc_now())
+        # Whatever its lease says: as long as nobody took the job back, its worker may wake up and publish.
+        is_live = JobRow.state == JobState.RUNNING
         live_runs = select(RunRow.id).join(JobRow, JobRow.id == RunRow.extraction_job_id).where(is_live)
         orphans = _find_leftovers(session, SnapshotRow.run_id.not_in(live_runs))
     for orphan in orphans:
