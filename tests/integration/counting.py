@@ -18,11 +18,15 @@ from featlas.specs import Spec
 
 
 class CountSpec(Spec):
-    """Count to n, a number every step_s seconds; `at` says when to do what."""
+    """Count to n, a number every step_s seconds; `at` says when to do what.
+
+    Before each of the numbers in `holds` the count stands still until `release` is called for it.
+    """
 
     n: int = 5
     path: str
     step_s: float = 0.0
+    holds: tuple[int, ...] = ()
     at: int = -1
     what: Literal["", "input_error", "query_error", "bug", "crash", "exit", "deaf"] = ""
 
@@ -32,8 +36,10 @@ def count(spec: CountSpec, context: JobContext) -> dict[str, Any]:
     done = len(path.read_text().split()) if path.exists() else 0
     context.progress.phase("count", spec.n, "numbers", done=done)
     for number in range(done, spec.n):
-        if spec.what != "deaf":
-            context.stop.check()
+        _check(spec, context)
+        while number in spec.holds and not _release_path(path, number).exists():
+            _check(spec, context)
+            time.sleep(0.01)
         if number == spec.at:
             _act(spec.what)
         time.sleep(spec.step_s)
@@ -43,6 +49,20 @@ def count(spec: CountSpec, context: JobContext) -> dict[str, Any]:
     with context.store.write() as session:
         context.guard(session)
     return {"n": spec.n, "job": context.job_id, "threads": context.threads}
+
+
+def release(path: Path, number: int) -> None:
+    """Let a count into `path` go on that stands still before the number."""
+    _release_path(path, number).touch()
+
+
+def _release_path(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.{number}")
+
+
+def _check(spec: CountSpec, context: JobContext) -> None:
+    if spec.what != "deaf":
+        context.stop.check()
 
 
 def _act(what: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.integration.counting import CountSpec
+from tests.integration.counting import CountSpec, release
 
 from featlas.domain import JobState
 from featlas.errors import (
@@ -61,6 +61,9 @@ class Bench:
     def wait_for_numbers(self, n: int) -> None:
         self.wait(lambda: self.numbers.exists() and len(self.numbers.read_text().split()) >= n)
 
+    def release(self, number: int) -> None:
+        release(self.numbers, number)
+
     def worker_pid(self, job_id: int) -> int:
         return Owner.parse(fetch_job(self.store, job_id).lease_owner or "").pid
 
@@ -107,18 +110,24 @@ def _in_thread(act: Callable[[], Job]) -> tuple[threading.Thread, list[Job]]:
 
 
 def test_a_job_runs_to_its_result(bench: Bench) -> None:
-    job_id = bench.enqueue(n=20, step_s=0.1)
+    job_id = bench.enqueue(n=20, step_s=0.05, holds=(10,))
     seen: list[Job] = []
-    job = bench.runner().run(job_id, seen.append)
+
+    def see(row: Job) -> None:
+        seen.append(row)
+        if (row.progress or {}).get("done") == 10:
+            bench.release(10)
+
+    job = bench.runner().run(job_id, see)
     assert (JobState.SUCCEEDED, {"n": 20, "job": job_id, "threads": 3}) == (job.state, job.result)
     assert job_error(job) is None
     bench.assert_counted(20)
     done = [row.progress["done"] for row in seen if row.progress]
     assert sorted(done) == done
     assert job.progress is not None
-    assert 2 <= len(set(done)) <= job.progress["elapsed_s"] + 3  # written once a second, and at the end
+    assert len(set(done)) <= job.progress["elapsed_s"] + 3  # written once a second, and at the end
     assert ("count", 20, 20, {"last": 19.0}) == tuple(job.progress[k] for k in ("phase", "done", "total", "figures"))
-    assert job.progress["elapsed_s"] >= 2.0
+    assert job.progress["elapsed_s"] >= 1.0
 
 
 @pytest.mark.parametrize(
@@ -178,22 +187,23 @@ def test_a_request_that_this_version_cannot_read_fails(bench: Bench) -> None:
 
 
 def test_a_job_is_paused_and_goes_on(bench: Bench) -> None:
-    job_id = bench.enqueue(n=60, step_s=0.05)
+    job_id = bench.enqueue(n=6, holds=(3,))
     thread, results = _in_thread(lambda: bench.runner().run(job_id))
     bench.wait_for_numbers(3)
     jobs.request_pause(bench.store, job_id)
     thread.join(PATIENCE_S)
     assert JobState.PAUSED is results[0].state
     assert isinstance(job_error(results[0]), JobPaused)
-    assert len(bench.numbers.read_text().split()) < 60
+    bench.assert_counted(3)
+    bench.release(3)
     jobs.resume(bench.store, job_id)
     done = bench.runner().run(job_id)
     assert (JobState.SUCCEEDED, 2) == (done.state, done.attempt)
-    bench.assert_counted(60)
+    bench.assert_counted(6)
 
 
 def test_a_job_is_cancelled(bench: Bench) -> None:
-    job_id = bench.enqueue(n=200, step_s=0.05)
+    job_id = bench.enqueue(n=4, holds=(3,))
     thread, results = _in_thread(lambda: bench.runner().run(job_id))
     bench.wait_for_numbers(3)
     jobs.request_cancel(bench.store, job_id)
@@ -206,14 +216,15 @@ def test_a_job_is_cancelled(bench: Bench) -> None:
 
 @BOTH
 def test_a_killed_worker_is_replaced_and_nothing_is_lost(bench: Bench) -> None:
-    job_id = bench.enqueue(n=60, step_s=0.05)
+    job_id = bench.enqueue(n=9, holds=(3, 6))
     thread, results = _in_thread(lambda: bench.runner().run(job_id))
-    for n in (3, 20):
+    for n in (3, 6):
         bench.wait_for_numbers(n)
         os.kill(bench.worker_pid(job_id), signal.SIGKILL)
+        bench.release(n)
     thread.join(PATIENCE_S)
     assert (JobState.SUCCEEDED, 3) == (results[0].state, results[0].attempt)
-    bench.assert_counted(60)
+    bench.assert_counted(9)
     events = [event.kind for event in list_events(bench.store, job_id)]
     assert ["queued", "started", "crashed", "started", "crashed", "started", "succeeded"] == events
 
@@ -229,7 +240,7 @@ def test_a_job_that_always_kills_its_worker_fails(bench: Bench, what: str) -> No
 
 @BOTH
 def test_a_killed_parent_takes_its_worker_along_and_the_next_start_goes_on_at_once(bench: Bench) -> None:
-    job_id = bench.enqueue(n=60, step_s=0.05)
+    job_id = bench.enqueue(n=6, holds=(3,))
     with bench.start_parent(job_id) as parent:
         bench.wait_for_numbers(3)
         worker = psutil.Process(bench.worker_pid(job_id))
@@ -238,37 +249,36 @@ def test_a_killed_parent_takes_its_worker_along_and_the_next_start_goes_on_at_on
     assert not worker.is_running()
     orphan = fetch_job(bench.store, job_id)
     assert (JobState.RUNNING, 1) == (orphan.state, orphan.attempt)
+    bench.release(3)
     done = bench.runner().run(job_id)
     assert (JobState.SUCCEEDED, 2) == (done.state, done.attempt)
-    bench.assert_counted(60)
+    bench.assert_counted(6)
     assert "lost" in [event.kind for event in list_events(bench.store, job_id)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_parent_cancels_in_order(bench: Bench, number: signal.Signals) -> None:
-    job_id = bench.enqueue(n=200, step_s=0.05)
+    job_id = bench.enqueue(n=4, holds=(3,))
     with bench.start_parent(job_id) as parent:
         bench.wait_for_numbers(3)
         parent.send_signal(number)
         output, _ = parent.communicate(timeout=PATIENCE_S)
     assert (130, JobState.CANCELLED) == (parent.returncode, fetch_job(bench.store, job_id).state)
     assert f"job {job_id} was cancelled; `featlas jobs resume {job_id}` goes on" in output
-    bench.assert_counted(len(bench.numbers.read_text().split()))
+    bench.assert_counted(3)
 
 
 def test_a_worker_that_does_not_listen_is_killed_after_the_grace(bench: Bench) -> None:
-    job_id = bench.enqueue(n=2000, step_s=0.05, what="deaf")
+    job_id = bench.enqueue(n=4, what="deaf", holds=(3,))
     with bench.start_parent(job_id, "0.5") as parent:
         bench.wait_for_numbers(3)
-        started = time.monotonic()
         parent.send_signal(signal.SIGINT)
         parent.communicate(timeout=PATIENCE_S)
-    assert time.monotonic() - started < 90  # and not the 100 s that it would take to the end
     assert (130, JobState.CANCELLED) == (parent.returncode, fetch_job(bench.store, job_id).state)
 
 
 def test_the_second_signal_does_not_wait(bench: Bench) -> None:
-    job_id = bench.enqueue(n=2000, step_s=0.05, what="deaf")
+    job_id = bench.enqueue(n=4, what="deaf", holds=(3,))
     with bench.start_parent(job_id, "1000") as parent:
         bench.wait_for_numbers(3)
         parent.send_signal(signal.SIGINT)
@@ -279,7 +289,7 @@ def test_the_second_signal_does_not_wait(bench: Bench) -> None:
 
 
 def test_a_signal_to_the_worker_itself_cancels(bench: Bench) -> None:
-    job_id = bench.enqueue(n=200, step_s=0.05)
+    job_id = bench.enqueue(n=4, holds=(3,))
     thread, results = _in_thread(lambda: bench.runner().run(job_id))
     bench.wait_for_numbers(3)
     os.kill(bench.worker_pid(job_id), signal.SIGTERM)
@@ -288,7 +298,7 @@ def test_a_signal_to_the_worker_itself_cancels(bench: Bench) -> None:
 
 
 def test_a_worker_that_lost_its_lease_stops_and_changes_nothing(bench: Bench) -> None:
-    job_id = bench.enqueue(n=200, step_s=0.05)
+    job_id = bench.enqueue(n=4, holds=(3,))
     command = [sys.executable, "-m", "tests.integration.counting", "run-job", str(job_id)]
     with subprocess.Popen(command, env=bench.env, stderr=subprocess.PIPE, text=True) as worker:
         bench.wait_for_numbers(3)
@@ -302,13 +312,15 @@ def test_a_worker_that_lost_its_lease_stops_and_changes_nothing(bench: Bench) ->
 
 
 def test_only_one_of_two_workers_gets_the_job(bench: Bench) -> None:
-    job_id = bench.enqueue(n=20, step_s=0.05)
+    job_id = bench.enqueue(n=4, holds=(3,))
     command = [sys.executable, "-m", "tests.integration.counting", "run-job", str(job_id)]
     workers = [subprocess.Popen(command, env=bench.env, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    bench.wait(lambda: sum(worker.poll() is not None for worker in workers) == 2)
+    bench.release(3)
     outputs = [worker.communicate(timeout=PATIENCE_S)[1] for worker in workers]
     assert [0, 4, 4] == sorted(worker.returncode for worker in workers)
     assert 2 == sum("only a queued job can be started" in output for output in outputs)
-    bench.assert_counted(20)
+    bench.assert_counted(4)
 
 
 def test_a_job_that_is_not_queued_is_not_run(bench: Bench) -> None:
@@ -346,11 +358,11 @@ def test_wrong_settings_are_named(bench: Bench) -> None:
 
 
 def test_jobs_are_served_in_order_until_the_end_which_hands_the_last_one_back(bench: Bench) -> None:
-    short, long = bench.enqueue(n=3), bench.enqueue(n=2000, step_s=0.05)
+    short, long = bench.enqueue(n=3), bench.enqueue(n=6, holds=(5,))  # both into one file
     stop = threading.Event()
     thread = threading.Thread(target=lambda: bench.runner().serve(stop, poll_s=0.05))
     thread.start()
-    bench.wait_for_numbers(10)
+    bench.wait_for_numbers(5)
     stop.set()
     thread.join(PATIENCE_S)
     assert JobState.SUCCEEDED is fetch_job(bench.store, short).state
@@ -360,10 +372,29 @@ def test_jobs_are_served_in_order_until_the_end_which_hands_the_last_one_back(be
 
 
 def test_anybody_may_follow(bench: Bench) -> None:
-    job_id = bench.enqueue(n=5, step_s=0.1)
-    thread, _ = _in_thread(lambda: bench.runner().run(job_id))
+    job_id = bench.enqueue(n=5, holds=(4,))
     states: list[JobState] = []
-    last = follow(bench.store, job_id, lambda job: states.append(job.state), poll_s=0.05)
-    thread.join(PATIENCE_S)
+    threads: list[threading.Thread] = []
+
+    def see(job: Job) -> None:
+        states.append(job.state)
+        if not threads:
+            threads.append(_in_thread(lambda: bench.runner().run(job_id))[0])
+        if job.state is JobState.RUNNING:
+            bench.release(4)
+
+    last = follow(bench.store, job_id, see, poll_s=0.05)
+    threads[0].join(PATIENCE_S)
     assert JobState.SUCCEEDED is last.state
     assert [JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED] == list(dict.fromkeys(states))
+
+
+def test_who_follows_a_job_whose_runner_died_is_told(bench: Bench) -> None:
+    job_id = bench.enqueue(n=1)
+    jobs.claim(bench.store, Owner("elsewhere", 1, 0.0), 0.5, job_id=job_id)
+    with pytest.raises(ConflictError, match=f"job {job_id} lost its worker; `featlas jobs resume {job_id}` goes on"):
+        follow(bench.store, job_id, lambda _job: None, poll_s=0.05)
+    assert (JobState.QUEUED, "lost") == (
+        fetch_job(bench.store, job_id).state,
+        list_events(bench.store, job_id)[-1].kind,
+    )

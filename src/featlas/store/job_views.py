@@ -10,7 +10,7 @@ from sqlalchemy import select
 from featlas.domain import JobState
 from featlas.errors import NotFoundError
 from featlas.store.session import Store
-from featlas.store.tables import JobEventRow, JobRow
+from featlas.store.tables import JobEventRow, JobRow, utc_now
 
 ENDED = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 DEFAULT_QUEUE = "default"
@@ -46,6 +46,11 @@ class Job:
     def is_at_rest(self) -> bool:
         """Whether nothing happens to it until somebody asks: ended or paused."""
         return self.state in (*ENDED, JobState.PAUSED)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it is running under a lease that has ended."""
+        return self.state is JobState.RUNNING and (self.lease_until is None or self.lease_until < utc_now())
 
 
 @dataclass(frozen=True)

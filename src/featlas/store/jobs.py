@@ -185,8 +185,7 @@ def reconcile(store: Store) -> list[Job]:
         running = [job_of(row) for row in session.scalars(select(JobRow).where(JobRow.state == JobState.RUNNING))]
     freed = []
     for job in running:
-        is_late = job.lease_until is None or job.lease_until < utc_now()
-        if is_late or Owner.parse(job.lease_owner or "").is_known_dead:
+        if job.is_silent or Owner.parse(job.lease_owner or "").is_known_dead:
             try:
                 freed.append(take_back(store, Lease(job.id, job.attempt, job.lease_owner or "")))
             except ConflictError:

@@ -15,7 +15,7 @@ from featlas import errors
 from featlas.domain import JobState
 from featlas.errors import ConflictError, ExternalError, FeatlasError, JobCancelled, JobPaused
 from featlas.store import jobs
-from featlas.store.job_views import DEFAULT_QUEUE, Job, fetch_job, find_queued
+from featlas.store.job_views import DEFAULT_QUEUE, Job, fetch_job, find_queued, list_events
 from featlas.store.jobs import Lease
 from featlas.store.lease_owner import Owner
 from featlas.store.session import Store
@@ -154,12 +154,22 @@ class LocalRunner:
 
 
 def follow(store: Store, job_id: int, on_update: OnUpdate, *, poll_s: float = 0.5) -> Job:
-    """Call `on_update` with the row of a job, whoever works on it, until it is at rest; returns its last row."""
+    """Call `on_update` with the row of a job, whoever works on it, until it is at rest; returns its last row.
+
+    Raises ConflictError where the worker and its runner died, so that nobody works on it any more.
+    """
     while True:
         job = fetch_job(store, job_id)
         on_update(job)
         if job.is_at_rest:
             return job
+        if job.is_silent:
+            # Only by time: a runner that lives takes back what its dead worker held, and counts the crash, before this.
+            jobs.reconcile(store)
+        elif job.state is JobState.QUEUED and list_events(store, job_id)[-1].kind == "lost":
+            raise ConflictError(
+                f"job {job_id} lost its worker; `featlas jobs resume {job_id}` goes on from what is done"
+            )
         time.sleep(poll_s)
 
 
