@@ -217,6 +217,17 @@ def test_old_spellings_of_the_normalisation(tmp_path: Path, value: Any, expected
     assert load(tmp_path, {**OLD, "normalize_activations": value}, make_tensors()).params.normalisation == expected
 
 
+def test_old_names_beside_metadata_are_read_too(tmp_path: Path) -> None:
+    """Or a TopK would become a ReLU, with a BOS that it was not trained with."""
+    tensors = make_tensors()
+    kwargs = {"activation_fn_str": "topk", "activation_fn_kwargs": {"k": 4}, "prepend_bos": False}
+    config = {**OLD, "architecture": "standard", **kwargs, "metadata": {"sae_lens_version": "5.0.0"}}
+    file = load(tmp_path, config, tensors)
+    assert_same(file.params, plain(tensors, activation="topk", k=4))
+    assert (file.hook_point, file.prepend_bos) == ("blocks.3.hook_resid_pre", False)
+    assert file.config["metadata"]["sae_lens_version"] == "5.0.0"
+
+
 # What Featlas writes
 
 

@@ -116,7 +116,7 @@ def test_an_architecture_that_is_not_read(tmp_path: Path, architecture: str) -> 
     assert f"cfg.json: architecture {architecture!r} is not read; expected standard, jumprelu" in message
 
 
-@pytest.mark.parametrize("k", [0, -1, 11, 2.5, None, "many", True])
+@pytest.mark.parametrize("k", [0, -1, 11, 2.5, float("nan"), None, "many", True])
 def test_a_k_that_cannot_be(tmp_path: Path, k: Any) -> None:
     message = refusal(written(tmp_path, v6("topk", k=k)))
     assert "k" in message
@@ -136,6 +136,37 @@ def test_one_head_of_many(tmp_path: Path) -> None:
 def test_an_unknown_normalisation(tmp_path: Path) -> None:
     message = refusal(written(tmp_path, v6("standard", normalize_activations="whitened")))
     assert "cfg.json: normalize_activations 'whitened' is unknown; expected none, layer_norm" in message
+
+
+@pytest.mark.parametrize("function", ["tanh-relu", "topk"])
+def test_an_activation_function_that_would_be_read_as_another(tmp_path: Path, function: str) -> None:
+    """A topk without its k, say, must not become a ReLU."""
+    message = refusal(written(tmp_path, {**OLD, "architecture": "standard", "activation_fn_str": function}))
+    assert f"cfg.json: activation_fn {function!r} of architecture 'standard' is not read; expected relu" in message
+
+
+@pytest.mark.parametrize(
+    ("architecture", "part"), [("standard", "threshold"), ("topk", "topk_threshold"), ("jumprelu", "b_gate")]
+)
+def test_parts_of_another_architecture(tmp_path: Path, architecture: str, part: str) -> None:
+    tensors = make_tensors(*{"threshold", part} if architecture == "jumprelu" else {part})
+    message = refusal(written(tmp_path, v6(architecture, k=3), tensors))
+    assert f"holds {part}, which an SAE of architecture {architecture!r} does not have" in message
+
+
+@pytest.mark.parametrize("metadata", [{"hook_name_out": "blocks.3.hook_mlp_out"}, {"is_transcoder": True}])
+def test_a_transcoder_under_another_name(tmp_path: Path, metadata: dict[str, Any]) -> None:
+    assert "transcoders are not read yet" in refusal(written(tmp_path, v6("standard", metadata=metadata)))
+
+
+def test_a_skip_connection(tmp_path: Path) -> None:
+    tensors = {**make_tensors(), "W_skip": torch.zeros(D_IN, D_IN)}
+    assert "holds W_skip" in refusal(written(tmp_path, v6("standard"), tensors))
+
+
+def test_an_unknown_shape_of_the_input(tmp_path: Path) -> None:
+    message = refusal(written(tmp_path, v6("standard", reshape_activations="heads")))
+    assert "cfg.json: reshape_activations 'heads' is unknown; expected none or hook_z" in message
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from featlas.sources.sae_files.sae_file import SaeFile
 from featlas.sources.sae_files.tensors import load_json, load_tensors, take
 
 RENAMED = {"hook_point": "hook_name", "hook_point_head_index": "hook_head_index", "activation_fn_str": "activation_fn"}
+ONLY_OLD = {*RENAMED, "activation_fn", "hook_name", "prepend_bos"}  # top-level names that version 6 does not have
 ARCHITECTURES = ("standard", "jumprelu", "topk", "gated", "batchtopk", "matryoshka_batchtopk")
 
 
@@ -72,13 +73,17 @@ class SaeLensFormat:
 
 def modern_config(config: dict[str, Any]) -> dict[str, Any]:
     """A config of any version in the shape of version 6: encoder settings on top, the rest under `metadata`."""
-    if isinstance(config.get("metadata"), dict) and "architecture" in config:
+    found = config.get("metadata")
+    metadata: dict[str, Any] = found if isinstance(found, dict) else {}
+    if metadata and "architecture" in config and not ONLY_OLD & config.keys():
         return {**config, "normalize_activations": _normalisation_name(config.get("normalize_activations"))}
     old = {RENAMED.get(key, key): value for key, value in config.items()}
     architecture = old.get("architecture", "standard")
     kwargs = old.get("activation_fn_kwargs") or {}
-    if old.get("activation_fn", "relu") == "topk" and "k" in kwargs:
+    if old.get("activation_fn") == "topk" and "k" in kwargs:
         architecture, old["k"] = "topk", kwargs["k"]
+    if old.get("activation_fn") is None:
+        old["activation_fn"] = "relu"
     encoder_keys = ("d_in", "d_sae", "dtype", "k", "rescale_acts_by_decoder_norm", "reshape_activations")
     new = {key: old[key] for key in encoder_keys if key in old}
     return {
@@ -86,7 +91,11 @@ def modern_config(config: dict[str, Any]) -> dict[str, Any]:
         "architecture": architecture,
         "apply_b_dec_to_input": old.get("apply_b_dec_to_input", True),
         "normalize_activations": _normalisation_name(old.get("normalize_activations")),
-        "metadata": {"prepend_bos": True, **{key: value for key, value in old.items() if key not in encoder_keys}},
+        "metadata": {
+            "prepend_bos": True,
+            **{key: value for key, value in old.items() if key not in (*encoder_keys, "metadata")},
+            **metadata,
+        },
     }
 
 
@@ -97,12 +106,27 @@ def _normalisation_name(value: Any) -> str:
 
 
 def _refuse_unread(config: dict[str, Any], config_path: Path) -> None:
-    if config["metadata"].get("hook_head_index") is not None:
+    metadata = config["metadata"]
+    if metadata.get("hook_head_index") is not None:
         raise InputError(f"{config_path}: hook_head_index says that the SAE reads one head; such SAEs are not read yet")
     known = ("none", "layer_norm", "constant_norm_rescale", "expected_average_only_in")
     if config["normalize_activations"] not in known:
         found = config["normalize_activations"]
         raise InputError(f"{config_path}: normalize_activations {found!r} is unknown; expected {', '.join(known)}")
+    function, architecture = metadata.get("activation_fn", "relu"), config["architecture"]
+    if function != "relu" and (function, architecture) != ("topk", "topk"):
+        raise InputError(
+            f"{config_path}: activation_fn {function!r} of architecture {architecture!r} is not read; expected relu, "
+            "or topk with its k in activation_fn_kwargs"
+        )
+    target = metadata.get("hook_name_out")
+    if metadata.get("is_transcoder") or (target is not None and target != metadata.get("hook_name")):
+        raise InputError(
+            f"{config_path}: the SAE reconstructs another place than it reads; transcoders are not read yet"
+        )
+    reshape = config.get("reshape_activations") or "none"
+    if reshape not in ("none", "hook_z"):
+        raise InputError(f"{config_path}: reshape_activations {reshape!r} is unknown; expected none or hook_z")
 
 
 def _params(architecture: str, config: dict[str, Any], tensors: dict[str, Tensor], path: Path) -> SaeParams:
@@ -112,6 +136,7 @@ def _params(architecture: str, config: dict[str, Any], tensors: dict[str, Tensor
             f"{path}: W_enc {tuple(W_enc.shape)} and W_dec {tuple(W_dec.shape)} do not fit; "
             "expected [d_in, d_sae] and [d_sae, d_in]"
         )
+    _refuse_other_parts(architecture, tensors, path)
     d_sae = W_enc.shape[1]
     normalisation = config["normalize_activations"]
     shared: dict[str, Any] = {
@@ -146,8 +171,20 @@ def _params(architecture: str, config: dict[str, Any], tensors: dict[str, Tensor
     return SaeParams(**shared, activation="batchtopk", threshold=threshold)
 
 
+def _refuse_other_parts(architecture: str, tensors: dict[str, Tensor], path: Path) -> None:
+    """A part that this architecture has no use for means that the config names another one than was trained."""
+    thresholds, gate = {"threshold", "log_threshold", "topk_threshold"}, {"b_gate", "b_mag", "r_mag"}
+    used = {"gated": gate, "standard": set(), "topk": set()}.get(architecture, thresholds)
+    found = sorted(tensors.keys() & ((thresholds | gate | {"W_skip"}) - used))
+    if found:
+        raise InputError(
+            f"{path}: holds {', '.join(found)}, which an SAE of architecture {architecture!r} does not have; "
+            "set the architecture in cfg.json to the one that was trained"
+        )
+
+
 def _whole_k(k: Any) -> int:
-    if isinstance(k, bool) or not isinstance(k, int | float) or k != int(k):
+    if isinstance(k, bool) or not isinstance(k, int | float) or not float(k).is_integer():
         raise InputError(f"cfg.json: k is {k!r}, expected the number of features that fire per token")
     return int(k)
 
