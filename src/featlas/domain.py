@@ -32,8 +32,7 @@ class Site(enum.StrEnum):
         return self in (Site.RESID_PRE, Site.RESID_MID, Site.RESID_POST)
 
 
-_HOOK_PATTERN = re.compile(r"^blocks\.(\d+)\.(?:attn\.|mlp\.)?hook_(\w+)$")
-_HOOK_ALIASES = {"in": "mlp_in", "mlp_in": "mlp_in"}
+_HOOK_PATTERN = re.compile(r"^blocks\.(\d+)\.((?:attn\.|mlp\.)?hook_\w+)$", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,15 @@ class HookPoint:
         """Read `blocks.7.hook_resid_post` or `hook_embed`; raises InputError for anything else."""
         if text == "hook_embed":
             return cls(0, Site.EMBED)
+        in_blocks = {f"hook_{site}": site for site in Site if site is not Site.EMBED}
+        # Under attn and mlp only these two: blocks.L.attn.hook_in, say, is another place than blocks.L.mlp.hook_in.
+        spellings = {**in_blocks, "attn.hook_z": Site.Z, "mlp.hook_in": Site.MLP_IN}
         match = _HOOK_PATTERN.match(text)
-        name = _HOOK_ALIASES.get(match.group(2), match.group(2)) if match else ""
-        if match is None or name not in set(Site):
-            sites = ", ".join(f"blocks.L.hook_{s}" for s in Site if s is not Site.EMBED)
+        site = spellings.get(match.group(2)) if match else None
+        if match is None or site is None:
+            sites = ", ".join(f"blocks.L.{name}" for name in in_blocks)
             raise InputError(f"unknown hook point {text!r}; expected hook_embed or one of: {sites}")
-        return cls(int(match.group(1)), Site(name))
+        return cls(int(match.group(1)), site)
 
     def __str__(self) -> str:
         return "hook_embed" if self.site is Site.EMBED else f"blocks.{self.layer}.hook_{self.site}"

@@ -172,6 +172,16 @@ def ctx_len_without_room(inputs: Inputs) -> Broken:
     return INPUT, ("ctx_len 1", "BOS")
 
 
+def more_tokens_than_positions(inputs: Inputs) -> Broken:
+    inputs.options = {"ctx_len": 10_000}
+    return INPUT, ("contexts of 10000 tokens", "positions", "--ctx-len")
+
+
+def a_place_beside_the_known_ones(inputs: Inputs) -> Broken:
+    inputs.options = {"hook_point": "blocks.0.attn.hook_in"}
+    return INPUT, ("blocks.0.attn.hook_in", "hook_mlp_in")
+
+
 def a_name_of_digits(inputs: Inputs) -> Broken:
     inputs.options = {"name": "12"}
     return INPUT, ("'12'",)
@@ -227,6 +237,8 @@ OTHERS = (
     truncated_model,
     a_layer_that_is_not_there,
     ctx_len_without_room,
+    more_tokens_than_positions,
+    a_place_beside_the_known_ones,
     a_wrong_token_column,
 )
 

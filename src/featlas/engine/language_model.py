@@ -103,12 +103,38 @@ class LanguageModel:
             For each hook point the module's own output (or input), float32, shape [n_contexts, ctx_len, width].
 
         Raises:
-            InputError: the model has no such layer or site, or adds up its sublayers in a way that is not understood.
+            InputError: the model has no such layer or site, or adds up its sublayers in a way that is not understood;
+                tokens are not in its vocabulary or more than it has positions; activations are not finite.
         """
+        self._require_known(token_ids)
         for point in set(hook_points) - self._understood:
             self._require_understood(point)
             self._understood.add(point)
-        return self._read(token_ids, hook_points)
+        seen = self._read(token_ids, hook_points)
+        for point, acts in seen.items():
+            if not bool(torch.isfinite(acts).all()):
+                raise InputError(
+                    f"model {self.name!r} gives NaN or infinity at {point} in {self.model.dtype}: its numbers outgrow "
+                    "that precision, or its weights are damaged; try --lm-dtype bfloat16 or float32"
+                )
+        return seen
+
+    def require_room(self, ctx_len: int) -> None:
+        """Raises InputError where contexts of ctx_len tokens have more positions than the model knows."""
+        if self.max_positions is not None and ctx_len > self.max_positions:
+            raise InputError(
+                f"contexts of {ctx_len} tokens, but model {self.name!r} has {self.max_positions} positions; "
+                f"use --ctx-len {self.max_positions} or less"
+            )
+
+    def _require_known(self, token_ids: Tensor) -> None:
+        """Refuse what an embedding would answer with an error of its own, or not at all."""
+        self.require_room(token_ids.shape[1])
+        largest = int(token_ids.max())
+        if largest >= self.n_vocab:
+            raise InputError(
+                f"token id {largest}, but model {self.name!r} has {self.n_vocab} ids; its tokenizer does not fit it"
+            )
 
     def _read(self, token_ids: Tensor, hook_points: Sequence[HookPoint]) -> dict[HookPoint, Tensor]:
         seen: dict[HookPoint, Tensor] = {}

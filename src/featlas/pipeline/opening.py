@@ -12,7 +12,7 @@ from featlas.errors import InputError
 from featlas.sources.packaged_model import ALIAS, converted_model
 from featlas.sources.sae_files import SaeFile, load_sae
 from featlas.sources.tokenizer import Tokenizer
-from featlas.specs import ModelSpec, SaeSpec
+from featlas.specs import CheckSpec, ExtractSpec, ModelSpec, SaeSpec
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,9 @@ def open_sae(spec: SaeSpec) -> SaeFile:
     return file
 
 
-def fit_together(spec: SaeSpec, file: SaeFile, model: LanguageModel) -> OpenedSae:
-    """Put the SAE on the model's device; raises InputError where its width is not the hook point's."""
+def fit_together(spec: CheckSpec | ExtractSpec, file: SaeFile, model: LanguageModel) -> OpenedSae:
+    """Put the SAE on the model's device; InputError where it has another width or contexts are too long."""
+    model.require_room(spec.ctx_len)
     hook_point = HookPoint.parse(spec.hook_point or file.hook_point)
     width = model.width(hook_point)
     if width != file.params.d_in:

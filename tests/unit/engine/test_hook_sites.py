@@ -153,7 +153,12 @@ def test_an_unknown_layer_is_refused_by_name() -> None:
         read(tiny("llama"), HookPoint(3, Site.RESID_POST))
 
 
-@pytest.mark.parametrize("text", ["blocks.1.hook_middle", "blocks.x.hook_resid_post", "layer 7", "", "hook_resid_pre"])
+OTHER_PLACES = ("blocks.1.attn.hook_in", "blocks.1.hook_in", "blocks.1.mlp.hook_resid_post", "blocks.1.hook_embed")
+
+
+@pytest.mark.parametrize(
+    "text", ["blocks.1.hook_middle", "blocks.x.hook_resid_post", "layer 7", "", "hook_resid_pre", *OTHER_PLACES]
+)
 def test_an_unknown_hook_point_is_refused_with_the_known_ones(text: str) -> None:
     with pytest.raises(InputError, match=r"unknown hook point .*blocks\.L\.hook_resid_post") as caught:
         HookPoint.parse(text)

@@ -21,6 +21,9 @@ def kept_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_model(tmp_path_factory.mktemp("models") / "llama", "llama")
 
 
+RESID = HookPoint.parse("blocks.1.hook_resid_post")
+
+
 @pytest.fixture
 def folder(kept_folder: Path, tmp_path: Path) -> Path:
     """A copy that a test may break."""
@@ -125,3 +128,33 @@ def test_a_device_that_is_not_there_is_refused(name: str) -> None:
 def test_the_cpu_is_always_there() -> None:
     assert choose_device("cpu") == torch.device("cpu")
     assert choose_device("auto").type in ("cpu", "cuda", "mps")
+
+
+def test_more_tokens_than_positions_are_refused(folder: Path) -> None:
+    model, words = load(folder), f"contexts of {MAX_POSITIONS + 1} tokens, but .* has {MAX_POSITIONS} positions"
+    model.require_room(MAX_POSITIONS)
+    model.activations(torch.zeros(1, MAX_POSITIONS, dtype=torch.long), [RESID])
+    with pytest.raises(InputError, match=words):
+        model.require_room(MAX_POSITIONS + 1)
+    with pytest.raises(InputError, match=words):
+        model.activations(torch.zeros(1, MAX_POSITIONS + 1, dtype=torch.long), [RESID])
+
+
+def test_a_token_outside_the_vocabulary_is_refused(folder: Path) -> None:
+    model = load(folder)
+    model.activations(torch.tensor([[0, model.n_vocab - 1]]), [RESID])
+    with pytest.raises(InputError, match=f"token id {model.n_vocab}, but .* has {model.n_vocab} ids"):
+        model.activations(torch.tensor([[0, model.n_vocab]]), [RESID])
+
+
+def test_activations_that_are_not_numbers_are_refused(folder: Path) -> None:
+    """float16 ends at 65,504; what outgrows it must not become features that are silent."""
+    weights = load_file(folder / "model.safetensors")
+    save_file({**weights, WEIGHT: weights[WEIGHT] * 1e30}, folder / "model.safetensors", {"format": "pt"})
+    before = HookPoint.parse("blocks.0.hook_resid_post")
+    ids = torch.arange(12)[None]
+    assert bool(load(folder).activations(ids, [before])[before].isfinite().all())
+    with pytest.raises(
+        InputError, match=r"NaN or infinity at blocks\.1\.hook_resid_post in torch\.float16.*--lm-dtype"
+    ):
+        load(folder, "float16").activations(ids, [RESID])
