@@ -5,6 +5,7 @@ on purpose on the same tokens; one that explains the tokens clearly better than 
 wrong. Explained variance is 1 − Σ‖x−x̂‖² / Σ‖x−x̄‖² over counted positions without sinks.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,8 +16,10 @@ from torch import Tensor
 from featlas.domain import HookPoint, Site
 from featlas.engine.sae import SaeParams
 from featlas.engine.sinks import find_sink_limit, ordinary_rows
+from featlas.errors import InputError
 
 MIN_TOKENS = 500
+MIN_CONTEXTS = 2  # of one context there is no spread, and every gain would look certain
 SINK_NORM_RATIO = 10.0  # of what the verdict rests on, whatever the run counts
 SCREEN_STEP = 8  # an alternative is tried on every so-manieth row before it is tried on all
 ROWS_AT_ONCE = 512  # dense activations of a whole sample would fill gigabytes
@@ -58,6 +61,11 @@ class Alternative:
         """Clearly better: by at least MIN_GAIN and MIN_STANDARD_ERRORS."""
         return self.gain >= MIN_GAIN and self.gain >= MIN_STANDARD_ERRORS * self.standard_error
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; a standard error that is not known is null."""
+        known = self.standard_error if math.isfinite(self.standard_error) else None
+        return {**vars(self), "standard_error": known, "is_better": self.is_better}
+
 
 @dataclass(frozen=True)
 class SelfCheck:
@@ -85,7 +93,7 @@ class SelfCheck:
             **{name: value for name, value in vars(self).items() if name != "alternatives"},
             "decoder_norms": dict(zip(("min", "median", "max"), self.decoder_norms, strict=True)),
             "notes": list(self.notes),
-            "alternatives": [{**vars(a), "is_better": a.is_better} for a in self.alternatives],
+            "alternatives": [a.to_json() for a in self.alternatives],
         }
 
 
@@ -104,7 +112,7 @@ def neighbour_hooks(hook_point: HookPoint, n_layers: int) -> list[HookPoint]:
 def check_sae(
     sae: SaeParams, hook_point: HookPoint, sample: Sample, sink_norm_ratio: float | None, claims: dict[str, float]
 ) -> SelfCheck:
-    """Measure the SAE at its hook point and hold the known mistakes against it.
+    """Measure the SAE at its hook point and hold the known mistakes against it; InputError where nothing varies there.
 
     Sinks are never judged by: they hold most of a residual stream's variance, and with them every load looks right.
     `sink_norm_limit` is what `sink_norm_ratio` gives, the limit of the run.
@@ -123,15 +131,21 @@ def check_sae(
         "claims": claims,
         "notes": ("whether a BOS token belongs in front cannot be told from activations: taken from the SAE's config",),
     }
-    if n_tokens < MIN_TOKENS:
-        verdict = f"too little text to judge: {n_tokens} tokens, expected at least {MIN_TOKENS}"
+    n_contexts = len(sample.context[kept.cpu()].unique())
+    if n_tokens < MIN_TOKENS or n_contexts < MIN_CONTEXTS:
+        verdict = (
+            f"too little text to judge: {n_tokens} tokens in {n_contexts} contexts, "
+            f"expected at least {MIN_TOKENS} in {MIN_CONTEXTS}"
+        )
         empty = dict.fromkeys(("l0", "explained_variance", "cosine", "dead_share"))
         return SelfCheck(verdict=verdict, is_refused=False, **shared, **empty)
     x = acts[kept]
     reconstruction, n_fires = _read(sae, x)
     judge = _Judge(sample, hook_point, kept.nonzero().flatten(), reconstruction)
     explained_variance = judge.fit_here(1).explained_variance()
-    alternatives = tuple(_known_mistakes(judge, sae, hook_point))
+    if not math.isfinite(explained_variance):
+        raise InputError(f"{hook_point} is the same at all of {n_tokens} positions; the model or the text is broken")
+    alternatives = tuple(a for a in _known_mistakes(judge, sae, hook_point) if math.isfinite(a.gain))
     better = sorted((a for a in alternatives if a.is_better), key=lambda a: -a.gain)
     return SelfCheck(
         verdict=_verdict(explained_variance, better, claims),
@@ -201,7 +215,7 @@ class _Fit:
         """1 − error / variance, each context counted `weights` times."""
         w = torch.ones_like(self.n) if weights is None else weights
         n = float(w @ self.n)
-        variance = float(w @ self.square) - float((w @ self.sum).square().sum()) / n
+        variance = float(w @ self.square) - float((w @ self.sum).square().sum()) / n if n else 0.0
         return 1 - float(w @ self.error) / variance if variance > 0 else float("nan")
 
 
@@ -279,12 +293,18 @@ def _best_scale(
 
 
 def standard_error(here: "_Fit", other: "_Fit") -> float:
-    """Standard error of the difference of two explained variances: bootstrap over contexts, paired."""
+    """Standard error of the difference of two explained variances: bootstrap over contexts, paired.
+
+    Draws without variance (of one-token contexts alone) say nothing and are left out; infinite where fewer than two
+    say anything.
+    """
     generator = torch.Generator().manual_seed(0)
     n_contexts = len(here.n)
     differences = []
     for _ in range(N_BOOTSTRAP):
         drawn = torch.randint(n_contexts, (n_contexts,), generator=generator)
         weights = torch.bincount(drawn, minlength=n_contexts).to(torch.float64)
-        differences.append(other.explained_variance(weights) - here.explained_variance(weights))
-    return float(torch.tensor(differences).std())
+        difference = other.explained_variance(weights) - here.explained_variance(weights)
+        if math.isfinite(difference):
+            differences.append(difference)
+    return float(torch.tensor(differences).std()) if len(differences) > 1 else math.inf

@@ -57,3 +57,12 @@ def test_contexts_stay_paired_where_one_side_lacks_some(missing: int) -> None:
 def test_equal_reconstructions_have_no_error() -> None:
     here, _ = simulated(0, shared_noise=True)
     assert standard_error(here, here) == 0
+
+
+def test_draws_without_variance_are_left_out() -> None:
+    context = torch.tensor([0] * 50 + [1])
+    x = torch.randn(51, D, generator=torch.Generator().manual_seed(0))
+    fits = (_Fit.of(x, 0.5 * x, context, 2), _Fit.of(x, 0.6 * x, context, 2))
+    assert 0 <= standard_error(*fits) < 0.1
+    none = torch.arange(2)
+    assert standard_error(*(_Fit.of(torch.ones(2, D), torch.zeros(2, D), none, 2) for _ in range(2))) == float("inf")

@@ -13,6 +13,7 @@ from featlas.engine.language_model import LanguageModel
 from featlas.engine.sae import SaeParams
 from featlas.engine.self_check import Alternative, Sample, SelfCheck, check_sae, neighbour_hooks
 from featlas.engine.sinks import ordinary_rows
+from featlas.errors import InputError
 from featlas.testing.tiny_models import D_MODEL, N_LAYERS, build_tiny_model
 
 HERE = HookPoint(1, Site.RESID_POST)
@@ -146,8 +147,39 @@ def test_too_little_text_is_said_to_be_that(n_contexts: int, is_enough: bool) ->
     found = checked(right_sae(), HookPoint(0, Site.RESID_POST), sample(n_contexts))
     assert found.is_refused == is_enough
     if not is_enough:
-        assert found.verdict == "too little text to judge: 480 tokens, expected at least 500"
+        assert found.verdict == "too little text to judge: 480 tokens in 16 contexts, expected at least 500 in 2"
         assert (found.l0, found.explained_variance, found.cosine, found.dead_share) == (None, None, None, None)
+
+
+def test_one_context_judges_nothing() -> None:
+    """Its spread is not known, and any gain would be three standard errors of nothing."""
+    alone = Sample(sample().acts, torch.zeros_like(sample().context))
+    found = checked(right_sae(), HookPoint(0, Site.RESID_POST), alone)
+    assert not found.is_refused
+    assert found.verdict == "too little text to judge: 1200 tokens in 1 contexts, expected at least 500 in 2"
+
+
+@pytest.mark.parametrize(("n_long", "n_short"), [(2, 1), (8, 4)])
+def test_contexts_of_one_token_do_not_hide_a_mistake(n_long: int, n_short: int) -> None:
+    """A draw of them alone has no variance; it must not make the standard error unknown."""
+    context = sample().context * n_long // CONTEXTS
+    context[-n_short:] = torch.arange(n_long, n_long + n_short)
+    found = checked(right_sae(), HookPoint(0, Site.RESID_POST), Sample(sample().acts, context))
+    assert found.is_refused
+    errors = [alternative["standard_error"] for alternative in found.to_json()["alternatives"]]
+    assert all(error is None or error >= 0 for error in errors)
+
+
+def test_an_unknown_standard_error_is_null_and_refuses_nothing() -> None:
+    unknown = Alternative("", "", 0.9, 0.5, float("inf"))
+    assert not unknown.is_better
+    assert unknown.to_json()["standard_error"] is None
+
+
+def test_a_place_that_never_changes_is_refused() -> None:
+    still = Sample({HERE: torch.ones(1200, D_MODEL)}, sample().context)
+    with pytest.raises(InputError, match=r"blocks\.1\.hook_resid_post is the same at all of 1200 positions"):
+        checked(right_sae(), of=still)
 
 
 def with_sinks(factor: float) -> Sample:
