@@ -8,7 +8,7 @@ from featlas.engine.sae import SaeParams
 MIN_SAMPLE_FIRES = 10  # a threshold is a quantile of the sample, and rarer ones would rest on fewer values
 
 
-def make_null_features(sae: SaeParams, acts: Tensor, n: int, seed: int) -> SaeParams | None:
+def make_null_features(sae: SaeParams, acts: Tensor, n: int, seed: int, fires_above: float = 0.0) -> SaeParams | None:
     """An SAE of n random encoder directions whose firing frequencies match the SAE's own on a sample.
 
     Each null feature copies the frequency of one of the SAE's features that fired in the sample (chosen by the seed;
@@ -21,9 +21,10 @@ def make_null_features(sae: SaeParams, acts: Tensor, n: int, seed: int) -> SaePa
         acts: sample of counted activations, shape [n_sample, d_in].
         n: number of null features.
         seed: of directions and of the choice of frequencies.
+        fires_above: the SAE's features fire where their magnitude exceeds this; null features above their thresholds.
     """
     n_sample = len(acts)
-    counts = count_fires(sae, acts)
+    counts = count_fires(sae, acts, fires_above)
     alive = counts[counts > 0]
     if n == 0 or n_sample < 2 * MIN_SAMPLE_FIRES or len(alive) == 0:
         return None
@@ -48,9 +49,9 @@ def make_null_features(sae: SaeParams, acts: Tensor, n: int, seed: int) -> SaePa
     )
 
 
-def count_fires(sae: SaeParams, acts: Tensor, rows: int = 2048) -> Tensor:
-    """How often each feature's activation is not zero. acts: [n, d_in] → counts [d_sae]."""
+def count_fires(sae: SaeParams, acts: Tensor, fires_above: float = 0.0, rows: int = 512) -> Tensor:
+    """How often each feature's magnitude exceeds `fires_above`. acts: [n, d_in] → counts [d_sae]."""
     counts = torch.zeros(sae.d_sae, dtype=torch.long, device=acts.device)
     for start in range(0, len(acts), rows):
-        counts += (sae.encode(acts[start : start + rows]) != 0).sum(0)
+        counts += (sae.encode(acts[start : start + rows]).abs() > fires_above).sum(0)
     return counts

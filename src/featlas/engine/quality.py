@@ -5,6 +5,8 @@ from torch import Tensor
 
 from featlas.engine.sae import SaeParams
 
+ROWS_AT_ONCE = 512  # dense activations of a whole batch could fill gigabytes
+
 
 def reconstruction_sums(sae: SaeParams, acts: Tensor, target: Tensor | None = None) -> dict[str, float | Tensor]:
     """Float64 sums over rows that add up across batches and blocks.
@@ -18,6 +20,7 @@ def reconstruction_sums(sae: SaeParams, acts: Tensor, target: Tensor | None = No
         n (rows), error (Σ‖x−x̂‖²), square (Σ‖x‖²) and sum (Σx, shape [d_out]).
     """
     x = acts if target is None else target
-    error = (x - sae.reconstruct(acts)).to(torch.float64).square().sum()
     exact = x.to(torch.float64)
-    return {"n": float(len(x)), "error": float(error), "square": float(exact.square().sum()), "sum": exact.sum(0).cpu()}
+    parts = zip(x.split(ROWS_AT_ONCE), acts.split(ROWS_AT_ONCE), strict=True)
+    error = sum(float((wanted - sae.reconstruct(read)).to(torch.float64).square().sum()) for wanted, read in parts)
+    return {"n": float(len(x)), "error": error, "square": float(exact.square().sum()), "sum": exact.sum(0).cpu()}

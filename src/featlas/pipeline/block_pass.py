@@ -94,7 +94,8 @@ def read_block(
         _mark_sinks(cause, rows.slot, acts, target.sink_limit)
         events = [find_events(target.sae, acts, target.threshold)]
         if target.null_features is not None:
-            events.append(find_events(target.null_features, acts, target.threshold).shifted(target.sae.d_sae))
+            # They have thresholds of their own; the run's is in the SAE's units.
+            events.append(find_events(target.null_features, acts, threshold=0.0).shifted(target.sae.d_sae))
         parts += [Events(e.feature, rows.slot[e.row], e.value) for e in events]
         quality.add(target.sae, acts, cause[rows.slot], _is_measured(plan, corpus, rows.context))
         progress.advance(len(rows.slot))

@@ -144,7 +144,7 @@ def settle_target(
         if check.is_refused and not spec.force:
             raise InputError(f"{check.verdict}; or use --force to run all the same")
         counted = sample[ordinary_rows(sample, check.sink_norm_limit)]
-        null_features = make_null_features(opened.params, counted, spec.null_features, spec.seed)
+        null_features = make_null_features(opened.params, counted, spec.null_features, spec.seed, spec.threshold)
         kept = KeptTarget(check.to_json(), check.sink_norm_limit, null_features)
         save_target(plan.folder, kept)
     target = Target(

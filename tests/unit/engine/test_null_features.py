@@ -103,3 +103,12 @@ def test_there_are_none_where_there_is_nothing_to_match() -> None:
 def test_counting_in_parts_counts_everything() -> None:
     sae, sample = sparse_sae(), draw(1000, seed=1)
     assert torch.equal(count_fires(sae, sample, rows=7), (sae.encode(sample) != 0).sum(0))
+
+
+def test_they_match_what_fires_above_the_runs_threshold() -> None:
+    sae, sample = sparse_sae(), draw(N, seed=1)
+    everything, strong = count_fires(sae, sample), count_fires(sae, sample, 9.0)
+    assert torch.equal(strong, (sae.encode(sample) > 9).sum(0))
+    assert 0 < int(strong.sum()) < int(everything.sum()) / 2
+    null = must(make_null_features(sae, sample, 100, seed=3, fires_above=9.0))
+    assert set(count_fires(null, sample).tolist()) <= set(strong.clamp(MIN_SAMPLE_FIRES, N // 2).tolist())
