@@ -15,8 +15,13 @@ from featlas.domain import N_GROUPS
 
 @dataclass(frozen=True)
 class CorpusTotals:
-    """Counted positions: in all, by jackknife group [16], by position bucket, by split and token [2, n_vocab]."""
+    """Counted positions: in all, by jackknife group [16], by position bucket, by split and token [2, n_vocab].
 
+    `n_documents` counts the documents that a context belongs to, the ones in which a feature can fire: packed, a short
+    document may lie in contexts of others only.
+    """
+
+    n_documents: int
     n_tokens: int
     group_n_tokens: NDArray[np.int64]
     bucket_n_tokens: NDArray[np.int64]
@@ -37,7 +42,9 @@ def count_totals(corpus: CorpusArrays, n_slots: int = 1 << 18) -> CorpusTotals:
     by_group = np.zeros(N_GROUPS, dtype=np.int64)
     by_bucket = np.zeros(N_BUCKETS, dtype=np.int64)
     by_token = np.zeros(2 * corpus.n_vocab, dtype=np.int64)
+    has_context = np.zeros(corpus.n_documents, dtype=bool)
     for first, end in read_context_ranges(corpus, n_slots):
+        has_context[corpus.context_document[first:end]] = True
         slot = counted_slots(corpus, first, end)
         context = corpus.context_of_slot[slot]
         document = corpus.context_document[context]
@@ -45,7 +52,13 @@ def count_totals(corpus: CorpusArrays, n_slots: int = 1 << 18) -> CorpusTotals:
         by_bucket += np.bincount(position_buckets(slot - corpus.context_slot[context]), minlength=N_BUCKETS)
         row = corpus.document_split[document].astype(np.int64) * corpus.n_vocab + corpus.token_ids[slot]
         by_token += np.bincount(row, minlength=2 * corpus.n_vocab)
-    return CorpusTotals(int(by_group.sum()), by_group, by_bucket, by_token.reshape(2, corpus.n_vocab))
+    return CorpusTotals(
+        n_documents=int(has_context.sum()),
+        n_tokens=int(by_group.sum()),
+        group_n_tokens=by_group,
+        bucket_n_tokens=by_bucket,
+        n_occurrences=by_token.reshape(2, corpus.n_vocab),
+    )
 
 
 def index_corpus(corpus: CorpusArrays, seed: int, n_probe: int = 512, n_per_token: int = 64) -> CorpusIndex:

@@ -152,8 +152,8 @@ def _assemble(
     options: DescribeOptions,
 ) -> FeatureDescription:
     moments, totals = first.moments, index.totals
-    intervals = find_intervals(moments, totals, corpus.n_documents)
-    columns = derive_columns(moments, totals, corpus)
+    intervals = find_intervals(moments, totals)
+    columns = derive_columns(moments, totals, corpus.n_contexts)
     for name, interval in intervals.items():
         columns[f"{name}_low"], columns[f"{name}_high"] = interval.low, interval.high
     columns["n_fires_excluded"] = features.n_fires_excluded
@@ -181,7 +181,7 @@ def _assemble(
     return FeatureDescription(batch, first.tokens, columns, first.lists.by_document)
 
 
-def derive_columns(moments: MomentsResult, totals: CorpusTotals, corpus: CorpusArrays) -> dict[str, NDArray]:
+def derive_columns(moments: MomentsResult, totals: CorpusTotals, n_contexts: int) -> dict[str, NDArray]:
     """The numbers of n features that follow from their counts and sums, by name; NaN where one does not exist."""
     n_fires = moments.n_fires
     return {
@@ -189,20 +189,22 @@ def derive_columns(moments: MomentsResult, totals: CorpusTotals, corpus: CorpusA
         "n_contexts_fired": moments.n_contexts_fired,
         "n_documents_fired": moments.n_documents_fired,
         "activation_frequency": share(n_fires, totals.n_tokens),
-        "context_frequency": share(moments.n_contexts_fired, corpus.n_contexts),
-        "document_frequency": share(moments.n_documents_fired, corpus.n_documents),
+        "context_frequency": share(moments.n_contexts_fired, n_contexts),
+        "document_frequency": share(moments.n_documents_fired, totals.n_documents),
         "mean_activation": mean_over_events(n_fires, moments.sum),
         "std_activation": std_over_events(n_fires, moments.sum, moments.sum_sq),
         "max_activation": moments.max,
     }
 
 
-def find_intervals(moments: MomentsResult, totals: CorpusTotals, n_documents: int) -> dict[str, Interval]:
+def find_intervals(moments: MomentsResult, totals: CorpusTotals) -> dict[str, Interval]:
     """95 % intervals of activation_frequency, document_frequency and mean_activation."""
-    counts = FrequencyCounts(moments.group_n_fires, moments.n_documents_fired, totals.group_n_tokens, n_documents)
+    counts = FrequencyCounts(
+        moments.group_n_fires, moments.n_documents_fired, totals.group_n_tokens, totals.n_documents
+    )
     return {
         "activation_frequency": frequency_interval(counts),
-        "document_frequency": exact_binomial(moments.n_documents_fired, n_documents),
+        "document_frequency": exact_binomial(moments.n_documents_fired, totals.n_documents),
         "mean_activation": mean_interval(moments.group_sum, moments.group_n_fires),
     }
 

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given, settings
@@ -20,10 +21,17 @@ def test_any_reading_counts_the_oracles_totals(world: World, n_slots: int):
     groups = Counter(int(corpus.document_group[world.document(c)]) for c in context.values())
     buckets = Counter((slot - int(corpus.context_slot[c])).bit_length() for slot, c in context.items())
     assert len(context) == totals.n_tokens
+    assert len(set(corpus.context_document.tolist())) == totals.n_documents
     assert [groups[g] for g in range(16)] == totals.group_n_tokens.tolist()
     assert [buckets[b] for b in range(17)] == totals.bucket_n_tokens.tolist()
     expected = [[counter[t] for t in range(VOCAB)] for counter in statistics.occurrences(world)]
     assert expected == totals.n_occurrences.tolist()
+
+
+def test_a_document_inside_others_contexts_cannot_fire_and_is_not_divided_by():
+    corpus = one_token_contexts(6)
+    packed = replace(corpus, context_document=np.array([0, 0, 2, 2, 2, 5], dtype=np.uint32))
+    assert (6, 3) == (packed.n_documents, count_totals(packed).n_documents)
 
 
 def test_the_index_holds_totals_probe_and_tokens_of_the_same_seed():

@@ -182,7 +182,7 @@ def test_columns_are_derived_from_the_counts_they_are_shown_with(world: World):
     assert [len(world.rows(f)) for f in range(world.n_features)] == n_fires.tolist()
     same(n_fires / n_tokens, columns["activation_frequency"])
     same(batch.n_contexts_fired / world.corpus.n_contexts, columns["context_frequency"])
-    same(batch.n_documents_fired / world.corpus.n_documents, columns["document_frequency"])
+    same(batch.n_documents_fired / index_of(world).totals.n_documents, columns["document_frequency"])
     live = n_fires > 0
     same((batch.sum[live] / n_fires[live]), columns["mean_activation"][live])
     for name in ("mean_activation", "std_activation", "max_activation"):
@@ -191,12 +191,11 @@ def test_columns_are_derived_from_the_counts_they_are_shown_with(world: World):
         assert columns[name] is getattr(batch, name)
     assert columns["max_activation"] is batch.max
     totals = index_of(world).totals
-    counts = FrequencyCounts(
-        batch.group_n_fires, batch.n_documents_fired, totals.group_n_tokens, world.corpus.n_documents
-    )
+    n_documents = len(set(world.corpus.context_document.tolist()))
+    counts = FrequencyCounts(batch.group_n_fires, batch.n_documents_fired, totals.group_n_tokens, n_documents)
     expected = {
         "activation_frequency": frequency_interval(counts),
-        "document_frequency": exact_binomial(batch.n_documents_fired, world.corpus.n_documents),
+        "document_frequency": exact_binomial(batch.n_documents_fired, n_documents),
         "mean_activation": mean_interval(batch.group_sum, batch.group_n_fires),
     }
     same({name: np.stack([iv.low, iv.high], axis=1) for name, iv in expected.items()}, batch.intervals)
