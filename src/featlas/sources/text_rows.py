@@ -98,7 +98,7 @@ def _to_document(row: Row, source: str, columns: Columns) -> Document:
     text = None if columns.tokens else check_text(value, f"{row.place}: field {name!r}")
     token_ids = _check_token_ids(value, f"{row.place}: field {name!r}") if columns.tokens else None
     id_name = next((n for n in ID_COLUMNS if isinstance(row.values.get(n), str | int) and n != name), None)
-    metadata = {str(n): to_json(v) for n, v in row.values.items() if n not in (name, id_name)}
+    metadata = {str(to_json(n)): to_json(v) for n, v in row.values.items() if n not in (name, id_name)}
     external_id = str(row.number) if id_name is None else to_json(str(row.values[id_name]))
     return Document(text, token_ids, source, external_id, metadata)
 

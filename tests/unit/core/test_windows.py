@@ -7,7 +7,6 @@ from tests.oracles import statistics
 from tests.oracles.worlds import World, make_corpus, worlds
 
 from featlas.core.windows import (
-    REACH,
     WindowCounts,
     count_windows,
     counted_slots,
@@ -39,10 +38,10 @@ def test_a_window_reaches_eight_tokens_to_either_side():
     context = int(np.argmax(corpus.context_n))
     middle = int(corpus.context_slot[context]) + 20
     before = window_hashes(corpus, np.array([middle]))
-    for distance in (-REACH - 1, -REACH, -1, 0, 1, REACH, REACH + 1):
+    for distance in (-9, -8, -1, 0, 1, 8, 9):
         changed = make_corpus(1, ctx_len=60)
         changed.token_ids[middle + distance] = (changed.token_ids[middle + distance] + 1) % 7
-        assert (window_hashes(changed, np.array([middle])) != before).all() == (abs(distance) <= REACH)
+        assert (window_hashes(changed, np.array([middle])) != before).all() == (abs(distance) <= 8)
 
 
 def test_hashes_do_not_depend_on_which_slots_are_asked_for():

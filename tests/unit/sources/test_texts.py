@@ -59,6 +59,12 @@ def test_a_row_s_own_id_is_its_external_id(tmp_path):
     assert [document.metadata for document in found] == [{}, {}, {"id": None}]
 
 
+def test_a_column_name_that_is_no_text_is_kept_as_it_can_be(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a", "b\\ud800": 1}\n')
+    assert [document.metadata for document in read(path)] == [{"b\\ud800": 1}]
+
+
 def test_a_folder_is_read_sorted_and_recursively(tmp_path, caplog):
     folder = tmp_path / "corpus"
     for name in ["b.txt", "a/z.txt", "a/.hidden/x.txt", ".git/y.txt", "c.jsonl", "a/readme.md", "empty.txt"]:
