@@ -116,7 +116,7 @@ def _read_csv(path: Path) -> Iterator[Row]:
         if not fields:
             continue
         if header is None:
-            header = fields
+            header = _distinct_names(fields, place)
             continue
         n_rows += 1
         if len(fields) != len(header):
@@ -124,6 +124,15 @@ def _read_csv(path: Path) -> Iterator[Row]:
                 f"{place}: {len(fields)} fields, but the header has {len(header)}; check the quotes and commas"
             )
         yield Row(place, n_rows, dict(zip(header, fields, strict=True)))
+
+
+def _distinct_names(header: list[str], place: str) -> list[str]:
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"{place}: the header names {twice[0]!r} more than once; rename one, or a column would be lost"
+        )
+    return header
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:

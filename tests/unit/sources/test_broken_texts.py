@@ -53,6 +53,12 @@ def test_a_broken_line_is_named_by_file_and_number(tmp_path, line, reason):
     assert_refused(rf"a\.jsonl:3: {reason}", path)
 
 
+def test_a_csv_column_that_is_named_twice_is_not_lost(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,year,text\na,1,b\n")
+    assert_refused(r"a\.csv:1: the header names 'text' more than once", path)
+
+
 def test_a_missing_named_field_lists_those_there_are(tmp_path):
     path = write_parquet(tmp_path / "a.parquet", ROWS)
     assert_refused(r"a\.parquet, row 1: no field 'body'; there are 'text', 'title', 'year'", path, text_field="body")
