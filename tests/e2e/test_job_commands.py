@@ -1,9 +1,11 @@
 """Cancelling, pausing and resuming a running extraction from the command line, with real processes."""
 
 import signal
+import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
@@ -17,14 +19,31 @@ from featlas.testing.planted_sae import Planted
 
 @contextmanager
 def held(featlas: Featlas, process: "subprocess.Popen[str]", n_blocks: int) -> Iterator[psutil.Process]:
-    """The worker, stopped in the middle of the pass once there are so many blocks; it goes on afterwards."""
+    """The worker, stopped in the middle of the pass once there are so many blocks; it goes on afterwards.
+
+    Never while it holds the database's lock: others could not write for as long as it stands still.
+    """
     found = wait_for(lambda: len(list(featlas.home.glob("artifacts/*/blocks/*.safetensors"))) >= n_blocks, process)
     worker = worker_of(process)
     assert found, process.communicate()
     assert worker is not None
     worker.suspend()
+    while is_locked(featlas.home / "featlas.db"):
+        worker.resume()
+        time.sleep(0.01)
+        worker.suspend()
     yield worker
     worker.resume()
+
+
+def is_locked(path: Path) -> bool:
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        connection.execute("ROLLBACK")
+        return False
 
 
 def end(process: "subprocess.Popen[str]") -> tuple[int, str]:
