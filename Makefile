@@ -32,7 +32,7 @@ $(INSTALLED):
 	@echo "Installing Featlas and its tools into $(VENV), in the exact versions of constraints.txt."
 	@echo "  torch, transformers, datasets and about 90 more packages: 2 GB on disk and 0.5 GB to download with a CPU build of torch."
 	@echo "  On Linux pip takes the CUDA build of torch unless a CPU build is at hand: about 3 GB more. README, \"Installing\", says how to choose."
-	@if [ ! -x $(BIN)/python ]; then $(PYTHON) -m venv $(VENV) || { \
+	@if [ ! -x $(BIN)/python ]; then "$(PYTHON)" -m venv $(VENV) || { \
 		echo "make: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu install python3-venv" >&2; rm -rf $(VENV); exit 2; }; fi
 	@$(PIP) "pip==$(PIP_VERSION)"
 	@$(PIP) --constraint constraints.txt --build-constraint constraints.txt --editable . --group dev
