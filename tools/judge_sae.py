@@ -3,15 +3,16 @@
     python -m tools.judge_sae --sae data/demo-sae --text FILE [FILE …] [--tokens N] [--held-out 0.1] [--save]
 
 Runs an extraction over the held-out documents (those whose hash is in the lowest share) with null features, then
-compares the concentration of each feature's twenty strongest documents (the larger of the share with the commonest peak
-token and the share with the commonest topic) with the 95th percentile of the null features, and counts the features
-that detect a token or a topic with an AUC of 0.9 (picked on the label split, measured on the score split).
+compares the concentration of each feature's twenty strongest documents (the larger of the share with the commonest word
+at the peak and the share with the commonest topic) with the 95th percentile of the null features, and counts the
+features that detect a token or a topic with an AUC of 0.9 (picked on the label split, measured on the score split).
 """
 
 import argparse
 import gzip
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from featlas.core.concentration import (
     pick_on_label_split,
     top_concentration,
     topic_auc,
+    word_of_tokens,
 )
 from featlas.core.corpus_index import index_corpus
 from featlas.core.describe import DescribeOptions, FeatureRange, describe_features
@@ -37,6 +39,7 @@ from featlas.entry.worker import load_settings
 from featlas.pipeline.describe_run import add_up_blocks, choose_ranges, read_chunks
 from featlas.pipeline.extract import run_extraction
 from featlas.pipeline.identity import artifact_name, extraction_hash
+from featlas.pipeline.opening import open_tokenizer
 from featlas.pipeline.plan import Plan, load_plan
 from featlas.pipeline.progress import NeverStop, NoProgress
 from featlas.pipeline.registry import JobContext
@@ -62,13 +65,19 @@ def save_held_out(text: Path, share: float, out: Path) -> int:
 
 
 def document_topics(plan: Plan) -> NDArray[np.int64]:
-    """A number per document's topic, −1 where it has none or is uncategorised."""
-    topics = [row["metadata"].get("topic", "") for row in plan.documents()]
-    names = sorted({topic for topic in topics if topic not in ("", "Uncategorized")})
-    return np.array([names.index(topic) if topic in names else -1 for topic in topics])
+    """A number per document's topic, −1 where it has none, is uncategorised, or where its source has only one topic.
+
+    Such a topic is the source by another name: any direction tells program code or recipes from prose.
+    """
+    rows = [row["metadata"] for row in plan.documents()]
+    pairs = [(row.get("source", ""), row.get("topic", "")) for row in rows]
+    known = {pair for pair in pairs if pair[1] not in ("", "Uncategorized")}
+    n_topics = Counter(source for source, _ in known)
+    names = sorted({topic for source, topic in known if n_topics[source] > 1})
+    return np.array([names.index(topic) if n_topics[source] > 1 and topic in names else -1 for source, topic in pairs])
 
 
-def judge_range(plan: Plan, features: range, n_real: int, corpus, index, topics) -> Iterator[NDArray]:
+def judge_range(plan: Plan, features: range, n_real: int, corpus, index, words, topics) -> Iterator[NDArray]:
     """Concentration, token AUC and topic AUC of a range of features. Each of shape [n]."""
     blocks = list(range(plan.n_blocks))
     nothing = FeatureRange(features.start, np.zeros(len(features), np.int64), np.zeros(len(features), np.float32))
@@ -77,8 +86,8 @@ def judge_range(plan: Plan, features: range, n_real: int, corpus, index, topics)
         return read_chunks(plan, blocks, features.start, features.stop)
 
     described = describe_features(nothing, chunks, corpus, index, DescribeOptions(n_real=n_real))
-    top = top_concentration(described.top_documents[:, Split.LABEL], corpus, topics, TOP_K)
-    yield np.fmax(top.token.share, top.topic.share)
+    top = top_concentration(described.top_documents[:, Split.LABEL], corpus, words, topics, TOP_K)
+    yield np.fmax(top.word.share, top.topic.share)
     yield find_token_detectors(described.token_rows, features, index.totals.n_occurrences).auc
     peaks = DocumentPeaks()
     fold(chunks(), corpus, peaks)
@@ -89,7 +98,7 @@ def judge_range(plan: Plan, features: range, n_real: int, corpus, index, topics)
     yield pick_on_label_split(*on_split).value
 
 
-def judge(plan: Plan, n_features: int, n_real: int) -> dict[str, Any]:
+def judge(plan: Plan, n_features: int, n_real: int, words: NDArray[np.int64]) -> dict[str, Any]:
     """All figures of a run."""
     cause = np.array(plan.corpus().cause)
     n_events = add_up_blocks(plan, list(range(plan.n_blocks)), n_features, cause).n_events
@@ -97,7 +106,7 @@ def judge(plan: Plan, n_features: int, n_real: int) -> dict[str, Any]:
     index = index_corpus(corpus, plan.seed)
     topics = document_topics(plan)
     parts = [
-        list(judge_range(plan, range(first, last), n_real, corpus, index, topics))
+        list(judge_range(plan, range(first, last), n_real, corpus, index, words, topics))
         for first, last in choose_ranges(n_events)
     ]
     concentration, token, topic = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -149,7 +158,9 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     store.close()
     plan = load_plan(context.artifacts_path / artifact_name(extraction_hash(spec), None))
     n_real = load_sae(str(options.sae)).params.d_sae
-    figures = judge(plan, n_real + spec.null_features, n_real)
+    tokenizer = open_tokenizer(spec, context.cache_path)
+    words = word_of_tokens([tokenizer.decode_bytes(np.array([i])) for i in range(tokenizer.n_vocab)])
+    figures = judge(plan, n_real + spec.null_features, n_real, words)
     return {"fvu": result["fvu"], "l0": result["l0"], **figures}
 
 

@@ -1,8 +1,9 @@
-"""How well one token or one topic explains a feature: what a trained SAE is compared by with random directions.
+"""How well one word, token or topic explains a feature: what a trained SAE is compared by with random directions.
 
 Whatever is picked as the best of many (token, topic) is picked on the label split and measured on the score split.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,29 +48,51 @@ def mode_share(ids: NDArray[np.int64], n_rated: NDArray[np.int64], n_least: int)
 
 @dataclass(frozen=True)
 class TopConcentration:
-    """Of a feature's strongest documents, the share with the commonest peak token, and with the commonest topic."""
+    """Of a feature's strongest documents, the share with the commonest word at the peak, and with the commonest topic."""
 
-    token: ModeShare
+    word: ModeShare
     topic: ModeShare
 
 
+def word_of_tokens(tokens: Sequence[bytes]) -> NDArray[np.int64]:
+    """A number per token, the same for tokens that differ in case and in the spaces around them only.
+
+    To a reader ` Court`, `court` and `COURT` are one word in one meaning; a vocabulary has a token for each spelling.
+    Tokens of space alone, and those that are no text of their own, are words of their own. Shape [n_vocab].
+    """
+    numbers: dict[str | bytes, int] = {}
+    return np.array([numbers.setdefault(_folded(token), len(numbers)) for token in tokens], dtype=np.int64)
+
+
+def _folded(token: bytes) -> str | bytes:
+    try:
+        return token.decode().strip().casefold() or token
+    except UnicodeDecodeError:
+        return token
+
+
 def top_concentration(
-    top_documents: NDArray[np.int64], corpus: CorpusArrays, document_topic: NDArray[np.int64], k: int = 20
+    top_documents: NDArray[np.int64],
+    corpus: CorpusArrays,
+    token_word: NDArray[np.int64],
+    document_topic: NDArray[np.int64],
+    k: int = 20,
 ) -> TopConcentration:
     """Concentration of the k strongest documents of each feature.
 
     `top_documents` [n, ≥ k] are slots of peaks, strongest first (one split of `FeatureDescription.top_documents`);
-    `document_topic` [n_documents] is −1 where the topic is unknown, which never counts as the same. Features that
-    fire in fewer than k documents are not rated (NaN).
+    `token_word` [n_vocab] numbers the word of each token (`word_of_tokens`); `document_topic` [n_documents] is −1 where
+    the topic is unknown, which never counts as the same. Features that fire in fewer than k documents are not rated
+    (NaN).
     """
     slot = top_documents[:, :k]
     is_there = slot >= 0
     safe = np.where(is_there, slot, 0)
-    token = np.where(is_there, corpus.token_ids[safe].astype(np.int64), -1)
+    word = np.where(is_there, token_word[corpus.token_ids[safe]], -1)
     document = corpus.context_document[np.where(is_there, corpus.context_of_slot[safe], 0)]
     topic = np.where(is_there, document_topic[document], -1)
     n_rated = is_there.sum(axis=1)
-    return TopConcentration(mode_share(token, n_rated, k), mode_share(topic, n_rated, k))
+    return TopConcentration(mode_share(word, n_rated, k), mode_share(topic, n_rated, k))
 
 
 def binary_auc(

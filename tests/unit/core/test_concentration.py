@@ -18,6 +18,7 @@ from featlas.core.concentration import (
     pick_on_label_split,
     top_concentration,
     topic_auc,
+    word_of_tokens,
 )
 from featlas.domain import Split, TokenRows
 
@@ -42,26 +43,27 @@ def test_ids_that_are_never_known_are_never_the_same():
     assert 0 == len(mode_share(np.zeros((0, 3), dtype=np.int64), np.zeros(0, dtype=np.int64), 1).share)
 
 
-def test_top_concentration_counts_peak_tokens_and_topics_of_the_first_k():
+def test_top_concentration_counts_peak_words_and_topics_of_the_first_k():
     corpus = make_world(3, "floats").corpus
     slots = np.flatnonzero(corpus.context_of_slot < corpus.n_contexts)[:18:3]
     topic = np.arange(corpus.n_documents) % 2
     topic[0] = -1
     top = np.stack([slots, np.where(np.arange(6) < 3, slots, -1)])
-    found = top_concentration(top, corpus, topic, k=4)
-    tokens = Counter(corpus.token_ids[slots[:4]].tolist())
+    word = np.arange(VOCAB) // 2
+    found = top_concentration(top, corpus, word, topic, k=4)
+    words = Counter(word[corpus.token_ids[slots[:4]]].tolist())
     topics = Counter(topic[corpus.context_document[corpus.context_of_slot[slots[:4]]]].tolist())
     topics[-1] = 0
-    assert max(tokens.values()) / 4 == found.token.share[0]
+    assert max(words.values()) / 4 == found.word.share[0]
     assert max(topics.values()) / 4 == found.topic.share[0]
-    assert np.isnan([found.token.share[1], found.topic.share[1]]).all()
+    assert np.isnan([found.word.share[1], found.topic.share[1]]).all()
 
 
-def test_a_full_row_of_one_token_and_topic_is_wholly_concentrated():
+def test_a_full_row_of_one_word_and_topic_is_wholly_concentrated():
     corpus = make_world(3, "floats").corpus
     slot = int(corpus.context_slot[-1])
-    found = top_concentration(np.full((1, 20), slot), corpus, np.full(corpus.n_documents, 2))
-    assert (1.0, int(corpus.token_ids[slot])) == (found.token.share[0], found.token.mode[0])
+    found = top_concentration(np.full((1, 20), slot), corpus, np.arange(VOCAB) + 7, np.full(corpus.n_documents, 2))
+    assert (1.0, int(corpus.token_ids[slot]) + 7) == (found.word.share[0], found.word.mode[0])
     assert (1.0, 2) == (found.topic.share[0], found.topic.mode[0])
 
 
@@ -70,8 +72,13 @@ def test_twenty_documents_are_the_default():
     first, last = int(corpus.context_slot[0]), int(corpus.context_slot[-1])
     assert corpus.context_document[0] != corpus.context_document[corpus.n_contexts - 1]
     rows = np.array([[first] * 20 + [last], [first] * 19 + [-1, -1]])
-    found = top_concentration(rows, corpus, np.arange(corpus.n_documents))
+    found = top_concentration(rows, corpus, np.arange(VOCAB), np.arange(corpus.n_documents))
     np.testing.assert_array_equal([1.0, np.nan], found.topic.share)
+
+
+def test_spellings_of_a_word_are_one_word_and_spaces_and_broken_characters_are_their_own():
+    tokens = [b" Court", b"court", b"COURT\n", b" ", b"\n", b"", "É".encode(), " é".encode(), b"\xc3", b"\xc3", b"co"]
+    assert [0, 0, 0, 1, 2, 3, 4, 4, 5, 5, 6] == word_of_tokens(tokens).tolist()
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30))
