@@ -48,7 +48,7 @@ def mode_share(ids: NDArray[np.int64], n_rated: NDArray[np.int64], n_least: int)
 
 @dataclass(frozen=True)
 class TopConcentration:
-    """Of a feature's strongest documents, the share with the commonest word at the peak, and with the commonest topic."""
+    """Of a feature's strongest documents, the share with the commonest peak word and with the commonest topic."""
 
     word: ModeShare
     topic: ModeShare
