@@ -127,7 +127,7 @@ def test_a_lease_lost_right_after_the_flip_leaves_the_old_snapshot_to_the_cleane
 
 
 def test_every_transaction_is_short(store: Store, run: Run):
-    """Or a job could not renew its lease while it publishes. Processor time, which other work here does not lengthen."""
+    """Or a job could not renew its lease while it publishes. Processor time: a busy machine does not lengthen it."""
     n = 3000
     spans: list[float] = []
     with timed_transactions(store, spans):
