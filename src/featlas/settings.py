@@ -9,9 +9,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Every setting is an environment variable with the prefix FEATLAS_, for example FEATLAS_HOME."""
+    """Every setting is an environment variable with the prefix FEATLAS_, as FEATLAS_HOME; an empty one is not set."""
 
-    model_config = SettingsConfigDict(env_prefix="FEATLAS_", extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="FEATLAS_", extra="forbid", env_ignore_empty=True)
 
     home: Path = Field(
         default_factory=lambda: user_data_path("featlas", appauthor=False),

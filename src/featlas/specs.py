@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import unicodedata
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
@@ -10,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 class Spec(BaseModel):
     """A frozen request; unknown fields are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def content_hash(self, *extra: str) -> str:
         """sha256 over all fields and the given fingerprints of the inputs: equal means the same computation."""
@@ -23,6 +24,10 @@ class Spec(BaseModel):
         return set()
 
 
+Place = Annotated[str, Field(min_length=1)]
+"""A path or a name of the hub."""
+
+
 def _off_is_none(value: object) -> object:
     return None if value == "off" else value
 
@@ -30,7 +35,7 @@ def _off_is_none(value: object) -> object:
 class TextSpec(Spec):
     """Which texts are read and how they become contexts; shared by extract, check and train."""
 
-    text: tuple[str, ...] = Field(
+    text: tuple[Place, ...] = Field(
         min_length=1,
         description="Text files (.txt .jsonl .csv .parquet, also .gz), folders, or data sets as "
         "hf:NAME[:CONFIG][@REVISION].",
@@ -49,13 +54,13 @@ class TextSpec(Spec):
         default="hash",
         description="hash: documents in an order that makes every prefix a random sample; file: as they come.",
     )
-    seed: int = Field(default=0, description="Seed of every choice that is made by hash.")
+    seed: int = Field(default=0, ge=-(2**63), lt=2**63, description="Seed of every choice that is made by hash.")
 
 
 class ModelSpec(Spec):
     """Which language model is read."""
 
-    model: str = Field(
+    model: Place = Field(
         description="Language model: a local folder, a hub id, or `smollm2` for the packaged demo model."
     )
     model_revision: str = Field(default="", description="Hub revision of the model; empty means its main branch.")
@@ -67,13 +72,14 @@ class ModelSpec(Spec):
 class SaeSpec(Spec):
     """Which SAE is read and where it is put."""
 
-    sae: str = Field(description="Folder of the SAE (SAELens format).")
+    sae: Place = Field(description="Folder of the SAE (SAELens format).")
     hook_point: str = Field(
         default="",
         description="Where the SAE reads the model, as blocks.7.hook_resid_post; empty: from the SAE's config.",
     )
     sink_norm_ratio: Annotated[float | None, BeforeValidator(_off_is_none)] = Field(
         default=10.0,
+        gt=0,
         description="Positions whose norm exceeds this many times the median are not counted, at residual sites with "
         "a gap; `off` counts all.",
     )
@@ -93,7 +99,7 @@ class ExtractSpec(TextSpec, ModelSpec, SaeSpec):
         default=50, ge=1, le=1000, description="Tokens kept per ranking (by firings, by precision, by strength)."
     )
     null_features: int = Field(
-        default=512, ge=0, description="Random directions taken through the same pass, as a control."
+        default=512, ge=0, le=65_536, description="Random directions taken through the same pass, as a control."
     )
     block_slots: int = Field(
         default=16_384, ge=256, le=65_536, description="Token slots per block, the unit of saving and resuming."
@@ -103,9 +109,11 @@ class ExtractSpec(TextSpec, ModelSpec, SaeSpec):
 
     @field_validator("name")
     @classmethod
-    def _refuse_digits(cls, name: str) -> str:
+    def _refuse_what_cannot_be_told(cls, name: str) -> str:
         if name.isdecimal():
             raise ValueError("digits alone mean a run's number; add a letter")
+        if name != name.strip() or any(unicodedata.category(character) == "Cc" for character in name):
+            raise ValueError("a name has no space at its ends, and no line breaks or other control characters")
         return name
 
     @staticmethod
@@ -124,7 +132,7 @@ class TrainSpec(TextSpec, ModelSpec):
     """Train a TopK or BatchTopK SAE on the activations of one hook point, streaming."""
 
     hook_point: str = Field(description="Where the model is read, as blocks.7.hook_resid_post.")
-    out: str = Field(description="Folder that receives the SAE in SAELens format.")
+    out: Place = Field(description="Folder that receives the SAE in SAELens format.")
     architecture: Literal["topk", "batchtopk"] = Field(default="batchtopk", description="Which activation is trained.")
     d_sae: int = Field(default=4096, ge=1, description="Number of features.")
     k: int = Field(default=32, ge=1, description="Features that fire per token (mean, for batchtopk).")
@@ -153,5 +161,6 @@ class TrainSpec(TextSpec, ModelSpec):
     held_out_tokens: int = Field(default=100_000, ge=1, description="Held-out tokens that the card's figures rest on.")
     sink_norm_ratio: Annotated[float | None, BeforeValidator(_off_is_none)] = Field(
         default=10.0,
+        gt=0,
         description="Positions whose norm exceeds this many times the median are left out; `off` keeps all.",
     )

@@ -111,6 +111,17 @@ def test_an_extraction_into_a_home_that_cannot_be_written(tmp_path: Path, inputs
     assert_told(done, EXTERNAL, str(featlas.home), "FEATLAS_HOME")
 
 
+def test_a_job_with_more_digits_than_a_database_takes(planted_run: PlantedRun) -> None:
+    for command in ("show", "cancel", "pause", "resume"):
+        assert_told(planted_run.featlas.run("jobs", command, 2**64, code=None), NOT_FOUND, str(2**64))
+
+
+def test_an_empty_setting_is_not_set(tmp_path: Path) -> None:
+    featlas = Featlas(tmp_path / "home", {"FEATLAS_HOME": "", "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)})
+    featlas.run("runs", cwd=tmp_path)
+    assert [tmp_path / "featlas"] == list(tmp_path.iterdir())
+
+
 def test_wrong_settings_are_named(tmp_path: Path) -> None:
     featlas = Featlas(tmp_path / "home", {"FEATLAS_THREADS": "many"})
     assert_told(featlas.run("runs", "--json", code=None), INPUT, "many")

@@ -135,6 +135,11 @@ def test_tables_for_people_are_not_json(planted_run: PlantedRun) -> None:
     assert "fires on" in page
     assert "planted" in featlas.run("runs").stdout
     assert "succeeded" in featlas.run("jobs", "ls").stdout
+    shown = featlas.run("jobs", "show", planted_run.printed["job"]).stdout
+    assert "n_tokens" in shown
+    assert "{" not in shown
+    controls = featlas.run("features", planted_run.run, "is:null", "--limit", 1).stderr
+    assert "0 of 80 features match, and 16 random directions" in controls
 
 
 def test_jobs_are_listed_and_shown(planted_run: PlantedRun) -> None:
@@ -169,13 +174,16 @@ def test_check_prints_its_verdict(planted_run: PlantedRun) -> None:
     assert (False, 1.0) == (found["is_refused"], round(found["explained_variance"], 6))
     assert found.keys() >= {"verdict", "l0", "cosine", "dead_share", "n_tokens", "n_sinks", "alternatives"}
     assert n_jobs == len(planted_run.featlas.json("jobs", "ls"))  # a check is no job
+    assert "Loading weights" not in planted_run.featlas.run("check", *where).stderr  # no library's own progress bar
 
 
 def test_db_commands(planted_run: PlantedRun, tmp_path: Path) -> None:
     (found,) = planted_run.featlas.json("db", "check")
     assert found["is_current"]
     fresh = Featlas(tmp_path / "home")
-    assert 4 == fresh.run("db", "check", code=None).code
+    differs = fresh.run("db", "check", code=4).stderr
+    assert "is at revision none, this version's is" in differs
+    assert differs.endswith("run `featlas db upgrade`\n")
     fresh.run("db", "upgrade")
     fresh.run("db", "check")
 

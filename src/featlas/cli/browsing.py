@@ -4,11 +4,11 @@ import json
 import sys
 from itertools import islice
 
-from rich.console import Console
 from rich.table import Table
 
 from featlas.cli.showing import number, print_feature_page, print_feature_table
 from featlas.cli.surroundings import opened
+from featlas.cli.terminal import result_console
 from featlas.errors import ConflictError, InputError
 from featlas.store.column_cache import ColumnCache
 from featlas.store.json_shapes import feature_to_json, run_to_json
@@ -29,14 +29,15 @@ def print_runs(*, as_json: bool) -> int:
             print(json.dumps(run_to_json(run)))
         return 0
     table = Table("run", "name", "state", "model", "hook point", "features", "tokens", "L0", "FVU", box=None)
-    for column in ("name", "hook point"):
-        next(c for c in table.columns if c.header == column).no_wrap = True
+    for column in table.columns:
+        column.overflow = "fold"
+        column.no_wrap = column.header not in ("name", "model", "hook point")
     for run in found:
         quality = (run.header.quality if run.header else None) or {}
         n_tokens = f"{run.header.n_tokens:,}" if run.header else "–"
         row = (str(run.id), run.name, str(run.state), run.model, run.hook_point, f"{run.n_features:,}", n_tokens)
         table.add_row(*row, number(quality.get("l0")), number(quality.get("fvu")))
-    Console(highlight=False).print(table if found else "no runs yet; `featlas demo` or `featlas extract` makes one")
+    result_console().print(table if found else "no runs yet; `featlas demo` or `featlas extract` makes one")
     return 0
 
 
@@ -56,7 +57,9 @@ def print_features(run_ref: str, query: str, *, sort: str, limit: int | None, as
         shown = wanted if limit is not None else wanted[:TABLE_LIMIT]
         print_feature_table(list(islice(read_features(session, run, shown.tolist()), len(shown))))
     rest = f"; the first {len(shown)} are shown, --limit N shows more" if len(shown) < len(order) else ""
-    sys.stderr.write(f"{len(order):,} of {run.n_features:,} features match{rest}\n")
+    n_real = int((order < run.n_features).sum())
+    controls = f", and {len(order) - n_real:,} random directions" if len(order) > n_real else ""
+    sys.stderr.write(f"{n_real:,} of {run.n_features:,} features match{controls}{rest}\n")
     return 0
 
 

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 import featlas
 from featlas.cli.extracting import extract_in
 from featlas.cli.showing import print_feature_page, print_run_header
 from featlas.cli.surroundings import opened
+from featlas.cli.terminal import result_console
 from featlas.domain import FeatureFlag, FeatureStats
 from featlas.errors import NotFoundError
 from featlas.specs import ExtractSpec
@@ -41,7 +40,7 @@ def run_demo(tokens: int, *, serve: bool) -> int:
         print_run_header(run)
         with here.store.read() as session:
             for choice in choose_features(read_features(session, run, range(run.n_features))):
-                Console().print(f"\n[dim]{choice.rule}[/dim]")
+                result_console().print(f"\n{choice.rule}", style="dim", soft_wrap=True)
                 print_feature_page(fetch_feature(session, run, choice.feature_index))
     how = "reused the finished run" if was_there else "extracted"
     sys.stderr.write(f"\n{how} in {time.monotonic() - started:.1f} s; more: featlas features {run.id}\n")

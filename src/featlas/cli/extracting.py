@@ -18,7 +18,7 @@ from featlas.store.job_views import Job, fetch_job, find_unfinished
 from featlas.store.json_shapes import run_to_json
 from featlas.store.runs import Run, fetch_run, find_runs
 from featlas.store.snapshots import remove_orphans
-from featlas.worker.local import follow, job_error
+from featlas.worker.local import OnUpdate, follow, job_error
 
 CHECK_REFUSED = 2
 
@@ -81,14 +81,21 @@ def run_job_here(here: Surroundings, job: Job) -> Job:
         def on_update(row: Job) -> None:
             show(row.progress)
 
-        if job.state is JobState.RUNNING:
-            done = follow(here.store, job.id, on_update)
-        else:
-            done = here.runner().run(job.id, on_update)
+        done = _run_or_follow(here, job, on_update)
     error = job_error(done)
     if error is not None:
         raise error
     return fetch_job(here.store, job.id)
+
+
+def _run_or_follow(here: Surroundings, job: Job, on_update: OnUpdate) -> Job:
+    if job.state is not JobState.RUNNING:
+        try:
+            return here.runner().run(job.id, on_update)
+        except ConflictError:  # the same command, given twice, may have been quicker over there
+            if fetch_job(here.store, job.id).state is not JobState.RUNNING:
+                raise
+    return follow(here.store, job.id, on_update)
 
 
 class ShownMeter(Meter):

@@ -1,5 +1,6 @@
 """The `featlas` command: every subcommand, and the boundary where errors become messages and exit codes."""
 
+import errno
 import os
 import sys
 import tempfile
@@ -9,10 +10,10 @@ from typing import Annotated
 
 import cyclopts
 import pydantic
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, Token, validators
 
 import featlas
-from featlas.errors import FeatlasError
+from featlas.errors import ExternalError, FeatlasError, InputError
 from featlas.specs import CheckSpec, ExtractSpec, TrainSpec
 
 INTERRUPTED = 130
@@ -30,7 +31,19 @@ app.command(jobs)
 app.command(db)
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON lines instead of a table.")]
-Dashed = Parameter(allow_leading_hyphen=True)
+
+
+def _to_whole(_type: type, tokens: Sequence[Token]) -> int:
+    """The number that is written there; cyclopts alone would round 1.5."""
+    given = tokens[0]
+    try:
+        return int(given.value)
+    except ValueError as error:
+        raise InputError(f"{given.keyword or 'argument'} {given.value!r}: expected a whole number") from error
+
+
+Whole = Annotated[int, Parameter(converter=_to_whole)]
+Job = Annotated[Whole, Parameter(help="The job's number, as `featlas jobs ls` lists it.", allow_leading_hyphen=True)]
 FromSpec = Parameter(name="*", consume_multiple=True)
 
 
@@ -76,14 +89,15 @@ def runs(*, as_json: Json = False) -> int:
     return print_runs(as_json=as_json)
 
 
-@app.command
+@app.command(usage="Usage: featlas features [OPTIONS] RUN [QUERY...]")
 def features(
     run: Annotated[str, Parameter(help="Number, name or start of the uid of a run.")],
+    /,
     *query: Annotated[str, Parameter(allow_leading_hyphen=True, help="Filter, as in: -is:dead density:1e-4..1e-2")],
     sort: Annotated[
         str, Parameter(allow_leading_hyphen=True, help="Column, descending with a dash: -max_activation")
     ] = "",
-    limit: Annotated[int | None, Parameter(help="Most features to print; all by default.")] = None,
+    limit: Annotated[Whole | None, Parameter(help="Most features to print; all by default.")] = None,
     as_json: Json = False,
 ) -> int:
     """List the features that a query matches, most frequent first."""
@@ -95,7 +109,8 @@ def features(
 @app.command
 def feature(
     run: Annotated[str, Parameter(help="Number, name or start of the uid of a run.")],
-    index: Annotated[int, Parameter(help="The feature's index, 0 … d_sae − 1.", allow_leading_hyphen=True)],
+    index: Annotated[Whole, Parameter(help="The feature's index, 0 … d_sae − 1.", allow_leading_hyphen=True)],
+    /,
     *,
     as_json: Json = False,
 ) -> int:
@@ -108,7 +123,9 @@ def feature(
 @app.command
 def demo(
     *,
-    tokens: Annotated[int, Parameter(help="Positions of the demo corpus to read.")] = 200_000,
+    tokens: Annotated[
+        Whole, Parameter(help="Positions of the demo corpus to read.", validator=validators.Number(gte=1))
+    ] = 200_000,
     serve: Annotated[
         bool, Parameter(negative="--no-serve", help="Serve the web page at the end, once there is one.")
     ] = True,
@@ -128,7 +145,7 @@ def jobs_ls(*, as_json: Json = False) -> int:
 
 
 @jobs.command(name="show")
-def jobs_show(job: int, *, as_json: Json = False) -> int:
+def jobs_show(job: Job, /, *, as_json: Json = False) -> int:
     """Show one job and what happened to it."""
     from featlas.cli.job_control import print_job
 
@@ -136,7 +153,7 @@ def jobs_show(job: int, *, as_json: Json = False) -> int:
 
 
 @jobs.command(name="cancel")
-def jobs_cancel(job: int) -> int:
+def jobs_cancel(job: Job, /) -> int:
     """Stop a job for good; what is done is kept, and a resume goes on from it."""
     from featlas.cli.job_control import cancel_job
 
@@ -144,7 +161,7 @@ def jobs_cancel(job: int) -> int:
 
 
 @jobs.command(name="pause")
-def jobs_pause(job: int) -> int:
+def jobs_pause(job: Job, /) -> int:
     """Stop a running job for now."""
     from featlas.cli.job_control import pause_job
 
@@ -152,7 +169,7 @@ def jobs_pause(job: int) -> int:
 
 
 @jobs.command(name="resume")
-def jobs_resume(job: int, *, as_json: Json = False) -> int:
+def jobs_resume(job: Job, /, *, as_json: Json = False) -> int:
     """Go on with a paused, cancelled or failed job, in the foreground."""
     from featlas.cli.job_control import resume_job
 
@@ -182,7 +199,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _run(argv: Sequence[str]) -> int:
     try:
-        return app(argv, exit_on_error=False, print_error=False) or 0
+        code = app(argv, exit_on_error=False, print_error=False) or 0
+        sys.stdout.flush()
+        return code
     except cyclopts.CycloptsError as error:
         return _fail(_usage_message(error), 2)
     except FeatlasError as error:
@@ -190,13 +209,25 @@ def _run(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` read enough
+        _write_no_more()  # `| head` read enough
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            return _fail_unexpected(error)
+        _write_no_more()
+        return _fail("no space left to write the output; make room", ExternalError.exit_code)
     except Exception as error:  # noqa: BLE001 (the boundary: a mistake of ours is told in a sentence too)
-        name = type(error).__name__
-        return _fail(
-            f"unexpected {name}: {error}; the traceback is in {_save_traceback(error)}", FeatlasError.exit_code
-        )
+        return _fail_unexpected(error)
+
+
+def _write_no_more() -> None:
+    """Give standard output to nobody, so that what is still in its buffer cannot fail again at the exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail_unexpected(error: Exception) -> int:
+    name = type(error).__name__
+    return _fail(f"unexpected {name}: {error}; the traceback is in {_save_traceback(error)}", FeatlasError.exit_code)
 
 
 def _save_traceback(error: Exception) -> str:
@@ -207,20 +238,28 @@ def _save_traceback(error: Exception) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f"featlas: {message}\n")
+    one_line = " ".join(line.strip() for line in message.splitlines() if line.strip())
+    sys.stderr.write(f"featlas: {one_line}\n")
     return code
 
 
 def _usage_message(error: cyclopts.CycloptsError) -> str:
+    if isinstance(error, cyclopts.MissingArgumentError) and error.argument:
+        command, name = " ".join(error.command_chain or ()), error.argument.name
+        if name in (error.root_input_tokens or ()):
+            return f"{name} needs a value; see `featlas {command} --help`"
+        return f"{command} needs {name}; see `featlas {command} --help`"
+    if isinstance(error, cyclopts.UnusedCliTokensError):
+        return f"more arguments than expected: {' '.join(map(repr, error.unused_tokens or ()))}"
     cause = error.__cause__
-    if isinstance(cause, pydantic.ValidationError) and not isinstance(error, cyclopts.MissingArgumentError):
+    if isinstance(cause, pydantic.ValidationError):
         return "; ".join(_field_message(found) for found in cause.errors())
     return str(error).strip()
 
 
 def _field_message(found) -> str:
     option = "--" + str(found["loc"][0]).replace("_", "-") if found["loc"] else "the options"
-    return f"{option} {found['input']!r}: {found['msg'].lower()}"
+    return f"{option} {found['input']!r}: {found['msg'].lower().removeprefix('value error, ')}"
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from featlas.cli.terminal import result_console
 from featlas.domain import Example, FeatureFlag, FeatureStats, TokenStat
 from featlas.store.runs import Run
 
@@ -39,14 +39,19 @@ def visible(text: str) -> str:
     return text.replace("\n", "↵").replace("\t", "⇥").replace("\r", "␍")
 
 
+def quoted(token: str) -> str:
+    """A token in quotes, so that a leading space can be seen."""
+    return repr(visible(token))
+
+
 def print_run_header(run: Run) -> None:
     """What a run rests on, and how well the SAE does on it."""
-    console = Console(highlight=False)
+    console = result_console()
     state = "" if run.header is None else (" (partial)" if run.header.is_partial else "")
-    console.print(f"[bold]run {run.id}[/bold] {run.name}: {run.state}{state}")
-    console.print(f"  model     {run.model}", markup=False)
-    console.print(f"  SAE       {run.sae}, {run.n_features:,} features, at {run.hook_point}", markup=False)
-    console.print(f"  texts     {run.corpus}", markup=False)
+    console.print(f"run {run.id} {run.name}: {run.state}{state}", style="bold", soft_wrap=True)
+    console.print(f"  model     {run.model}", soft_wrap=True)
+    console.print(f"  SAE       {run.sae}, {run.n_features:,} features, at {run.hook_point}", soft_wrap=True)
+    console.print(f"  texts     {run.corpus}", soft_wrap=True)
     header = run.header
     if header is None:
         return
@@ -54,19 +59,21 @@ def print_run_header(run: Run) -> None:
     excluded = ", ".join(f"{n:,} {cause}" for cause, n in header.n_excluded.items() if n) or "none"
     n_dead, n_dense, n_sink_only = (quality.get(name, 0) for name in ("n_dead", "n_dense", "n_sink_only"))
     read = f"{header.n_documents:,} documents, {header.n_contexts:,} contexts, {header.n_positions:,} positions"
-    console.print(f"  read      {read}")
-    console.print(f"  counted   {header.n_tokens:,} positions; excluded: {excluded}")
+    console.print(f"  read      {read}", soft_wrap=True)
+    console.print(f"  counted   {header.n_tokens:,} positions; excluded: {excluded}", soft_wrap=True)
     console.print(f"  L0        {number(quality.get('l0'))} features per token")
     console.print(
         f"  FVU       {number(quality.get('fvu'))} on {quality.get('n_measured'):,} positions"
-        f" ({number(quality.get('fvu_with_sinks'))} with sinks)"
+        f" ({number(quality.get('fvu_with_sinks'))} with sinks)",
+        soft_wrap=True,
     )
     console.print(
         f"  features  {quality.get('n_alive'):,} alive, {n_dead:,} never fired, "
-        f"{n_sink_only:,} on excluded positions only, {n_dense:,} dense (above 10 %)"
+        f"{n_sink_only:,} on excluded positions only, {n_dense:,} dense (above 10 %)",
+        soft_wrap=True,
     )
     if run.is_forced:
-        console.print("  [red]forced: the self-check refused this SAE[/red]")
+        console.print("  forced: the self-check refused this SAE", style="red")
 
 
 def print_feature_table(features: Sequence[FeatureStats]) -> None:
@@ -75,7 +82,7 @@ def print_feature_table(features: Sequence[FeatureStats]) -> None:
     for column in (0, 1, 2, 3, 4):
         table.columns[column].justify = "right"
     for feature in features:
-        tokens = "  ".join(visible(token.token) for token in feature.top_tokens[:6])
+        tokens = "  ".join(quoted(token.token) for token in feature.top_tokens[:6])
         table.add_row(
             str(feature.feature_index),
             share(feature.activation_frequency),
@@ -85,23 +92,25 @@ def print_feature_table(features: Sequence[FeatureStats]) -> None:
             ", ".join(word for flag, word in FLAG_WORDS.items() if feature.flags & flag),
             Text(tokens, overflow="ellipsis", no_wrap=True),
         )
-    Console(highlight=False).print(table)
+    result_console().print(table)
 
 
 def print_feature_page(feature: FeatureStats) -> None:
     """Everything of one feature that fits on a screen or two."""
-    console = Console(highlight=False)
+    console = result_console()
     flags = ", ".join(word for flag, word in FLAG_WORDS.items() if feature.flags & flag)
-    console.print(f"[bold]feature {feature.feature_index}[/bold]" + (f" ({flags})" if flags else ""))
+    console.print(f"feature {feature.feature_index}" + (f" ({flags})" if flags else ""), style="bold")
     interval = feature.intervals.get("activation_frequency")
     between = f", 95 % interval {share(interval.low)} … {share(interval.high)}" if interval else ""
     console.print(
         f"  fires on {feature.n_fires:,} of {feature.n_tokens:,} tokens ({share(feature.activation_frequency)}"
-        f"{between}), in {feature.n_contexts_fired:,} contexts ({share(feature.context_frequency)})"
+        f"{between}), in {feature.n_contexts_fired:,} contexts ({share(feature.context_frequency)})",
+        soft_wrap=True,
     )
     console.print(
         f"  mean {number(feature.mean_activation)}, standard deviation {number(feature.std_activation)}, "
-        f"max {number(feature.max_activation)}; {feature.n_fires_excluded:,} firings on excluded positions"
+        f"max {number(feature.max_activation)}; {feature.n_fires_excluded:,} firings on excluded positions",
+        soft_wrap=True,
     )
     if feature.top_tokens:
         console.print(_token_table(feature.top_tokens[:10]))
@@ -109,17 +118,25 @@ def print_feature_page(feature: FeatureStats) -> None:
     for example in feature.examples or ():
         shown = shown + 1 if example.band == last_band else 1
         if example.band != last_band:
-            console.print(f"[bold]{example.band.replace('_', ' ')}[/bold]")
+            console.print(band_text(example.band), style="bold")
         last_band = example.band
         if shown <= EXAMPLES_PER_BAND:
             console.print(example_line(example), no_wrap=True, overflow="ellipsis", crop=True)
+
+
+def band_text(band: str) -> str:
+    """What the examples of a band have in common: `octave:5` holds strengths from 32 to 64."""
+    name, _, power = band.partition(":")
+    if power:
+        return f"firings from {2.0 ** int(power):g} to {2.0 ** (int(power) + 1):g}"
+    return {"top": "strongest firings", "uniform": "firings drawn by chance"}.get(name, name.replace("_", " "))
 
 
 def _token_table(tokens: Sequence[TokenStat]) -> Table:
     table = Table("token", "fires", "of its occurrences", "of all firings", "mean", "max", box=None, pad_edge=False)
     for token in tokens:
         table.add_row(
-            Text(repr(visible(token.token))),
+            Text(quoted(token.token)),
             f"{token.n_fires:,} of {token.n_occurrences:,}",
             share(token.p_fire_given_token),
             share(token.p_token_given_fire),
@@ -147,11 +164,10 @@ def example_line(example: Example) -> Text:
 
 def print_check(found: dict[str, Any]) -> None:
     """The self-check's verdict and the figures behind it."""
-    console = Console(highlight=False)
-    console.print(f"[bold]{'✗' if found['is_refused'] else '✓'}[/bold] {found['verdict']}", soft_wrap=True)
-    console.print(
-        f"  read at              {found['hook_point']}, {found['n_tokens']:,} tokens, {found['n_sinks']} sinks left out"
-    )
+    console = result_console()
+    console.print(f"{'✗' if found['is_refused'] else '✓'} {found['verdict']}", style="bold", soft_wrap=True)
+    read = f"{found['n_tokens']:,} tokens, {found['n_sinks']} sinks left out"
+    console.print(f"  read at              {found['hook_point']}, {read}", soft_wrap=True)
     norms = found["decoder_norms"]
     rows = {
         "L0": number(found["l0"]),
@@ -163,7 +179,7 @@ def print_check(found: dict[str, Any]) -> None:
         "the files claim": ", ".join(f"{name} {number(value)}" for name, value in found["claims"].items()) or "nothing",
     }
     for name, value in rows.items():
-        console.print(f"  {name:<20} {value}")
+        console.print(f"  {name:<20} {value}", soft_wrap=True)
     if found["alternatives"]:
         table = Table("tried on the same tokens", "explained variance", "gain", "standard errors", box=None)
         for other in found["alternatives"]:

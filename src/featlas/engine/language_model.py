@@ -68,7 +68,9 @@ class LanguageModel:
             ExternalError: the hub could not be reached or does not know the name.
         """
         from transformers import AutoModelForCausalLM
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()  # whoever loads a model shows progress in one way of their own
         options: dict[str, Any] = {"dtype": DTYPES[dtype], "output_loading_info": True}
         if revision:
             options["revision"] = revision

@@ -66,11 +66,18 @@ class JobEvent:
 
 def fetch_job(store: Store, job_id: int) -> Job:
     """One job; raises NotFoundError."""
+    refuse_impossible(job_id)
     with store.read() as session:
         row = session.get(JobRow, job_id)
         if row is None:
             raise unknown_job(job_id)
         return job_of(row)
+
+
+def refuse_impossible(job_id: int) -> None:
+    """Raise NotFoundError for a number that a database cannot compare with."""
+    if abs(job_id) >= 2**63:
+        raise unknown_job(job_id)
 
 
 def find_unfinished(store: Store, kind: str, spec_hash: str) -> Job | None:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from featlas.domain import JobState
 from featlas.errors import ConflictError
 from featlas.specs import Spec
-from featlas.store.job_views import DEFAULT_QUEUE, ENDED, Job, job_of, unknown_job
+from featlas.store.job_views import DEFAULT_QUEUE, ENDED, Job, job_of, refuse_impossible, unknown_job
 from featlas.store.lease_owner import Owner
 from featlas.store.session import Store
 from featlas.store.tables import JobEventRow, JobRow, utc_now
@@ -209,6 +209,7 @@ def make_guard(lease: Lease) -> Callable[[Session], None]:
 
 def _locked(session: Session, job_id: int) -> JobRow:
     """The row, locked until the transaction ends (on SQLite every write session locks all)."""
+    refuse_impossible(job_id)
     row = session.scalars(select(JobRow).where(JobRow.id == job_id).with_for_update()).one_or_none()
     if row is None:
         raise unknown_job(job_id)

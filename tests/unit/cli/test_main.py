@@ -53,15 +53,38 @@ def spec_of(*argv: str) -> Spec:
         ((*EXTRACT, "--ctx-len", "x"), "--ctx-len 'x': input should be a valid integer"),
         ((*EXTRACT, "--packing", "tight"), "--packing 'tight': input should be 'document' or 'packed'"),
         ((*EXTRACT, "--sink-norm-ratio", "many"), "--sink-norm-ratio 'many': input should be a valid number"),
-        ((*EXTRACT, "--threshold", "nan"), "--threshold 'nan': input should be greater than or equal to 0"),
+        ((*EXTRACT, "--threshold", "nan"), "--threshold 'nan': input should be a finite number"),
         ((*TRAIN, "--held-out", "1"), "--held-out '1': input should be less than 1"),
         (("check", *EXTRACT[1:], "--tokens", "0"), "--tokens '0': input should be greater than or equal to 1"),
         ((*EXTRACT, "--ctx-lenn", "3"), "Unknown option: --ctx-lenn. Did you mean --ctx-len?"),
         (EXTRACT[:-2], "--text"),
         (("features", "1", "--limit", "x"), "--limit"),
-        (("feature", "1", "x"), "INDEX"),
-        (("feature", "1"), "--index"),
-        (("jobs", "show", "x"), "JOB"),
+        ((*EXTRACT, "--threshold", "inf"), "--threshold 'inf': input should be a finite number"),
+        ((*EXTRACT, "--sink-norm-ratio", "nan"), "--sink-norm-ratio 'nan': input should be a finite number"),
+        ((*EXTRACT, "--sink-norm-ratio", "0"), "--sink-norm-ratio '0': input should be greater than 0"),
+        ((*TRAIN, "--sink-norm-ratio", "-1"), "--sink-norm-ratio '-1': input should be greater than 0"),
+        ((*EXTRACT, "--seed", str(2**63)), f"--seed '{2**63}': input should be less than {2**63}"),
+        (
+            (*EXTRACT, "--null-features", "99999999"),
+            "--null-features '99999999': input should be less than or equal to",
+        ),
+        ((*EXTRACT, "--name", "12"), "--name '12': digits alone mean a run's number; add a letter"),
+        ((*EXTRACT, "--name", "a\nb"), r"--name 'a\nb': a name has no space at its ends, and no line breaks"),
+        ((*EXTRACT, "--name", " a"), "--name ' a': a name has no space at its ends"),
+        ((*EXTRACT[:-1], ""), "--text '': string should have at least 1 character"),
+        (("extract", "--model", "", *EXTRACT[3:]), "--model '': string should have at least 1 character"),
+        ((*EXTRACT[:3], "--sae", "", *EXTRACT[5:]), "--sae '': string should have at least 1 character"),
+        (("extract", *EXTRACT[3:]), "extract needs --model; see `featlas extract --help`"),
+        ((*EXTRACT, "--tokens"), "--tokens needs a value; see `featlas extract --help`"),
+        (("features",), "features needs RUN; see `featlas features --help`"),
+        (("features", "1", "--limit", "1.5"), "--limit '1.5': expected a whole number"),
+        (("feature", "1", "x"), "argument 'x': expected a whole number"),
+        (("feature", "1", "1.5"), "argument '1.5': expected a whole number"),
+        (("feature", "1"), "feature needs INDEX; see `featlas feature --help`"),
+        (("feature", "1", "2", "3"), "more arguments than expected: '3'"),
+        (("jobs", "show", "x"), "argument 'x': expected a whole number"),
+        (("jobs", "show"), "jobs show needs JOB; see `featlas jobs show --help`"),
+        (("demo", "--tokens", "0"), 'Invalid value "0" for --tokens. Must be >= 1.'),
         (("nosuch",), 'Unknown command "nosuch"'),
     ],
 )
@@ -92,6 +115,12 @@ def test_an_error_of_ours_is_its_message_and_its_code(
         run_raising(kind("what happened; what to do"))
     printed = capsys.readouterr()
     assert (kind.exit_code, "", "featlas: what happened; what to do\n") == (ended.value.code, printed.out, printed.err)
+
+
+def test_a_message_of_several_lines_is_told_in_one(run_raising: Raise, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run_raising(FeatlasError("what a library says:\n(1) this,\n\n  (2) that; what to do"))
+    assert "featlas: what a library says: (1) this, (2) that; what to do\n" == capsys.readouterr().err
 
 
 def test_exit_codes_are_those_of_the_contract() -> None:
@@ -127,14 +156,34 @@ def test_a_mistake_of_ours_is_a_sentence_and_its_traceback_a_file(
     assert "ZeroDivisionError: nothing to divide by" in saved.read_text()
 
 
-def test_a_reader_who_leaves_is_no_error() -> None:
-    """As in `featlas … | head`, here with a standard output that is written at once."""
-    script = "from featlas.cli.main import app, main; app.command(lambda: print('x'), name='say'); main(['say'])"
+SAYS_WITH = "from featlas.cli.main import app, main; {}; app.command(lambda: {}, name='say'); main(['say'])"
+SAYS = [
+    pytest.param(SAYS_WITH.format("", "print('x')").replace("; ;", ";"), id="print"),
+    pytest.param(
+        SAYS_WITH.format("from featlas.cli.terminal import result_console", "result_console().print('x')"), id="rich"
+    ),
+]
+
+
+@pytest.mark.parametrize("script", SAYS)
+def test_output_that_finds_no_room_is_an_external_error(script: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, check=False, timeout=120
+        )
+    message = b"featlas: no space left to write the output; make room\n"
+    assert (errors.ExternalError.exit_code, message) == (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize("script", SAYS)
+@pytest.mark.parametrize("buffering", [["-u"], []], ids=["at once", "at the end"])
+def test_a_reader_who_leaves_is_no_error(script: str, buffering: list[str]) -> None:
+    """As in `featlas … | head`."""
     reading, writing = os.pipe()
     os.close(reading)
     try:
         done = subprocess.run(
-            [sys.executable, "-u", "-c", script], stdout=writing, stderr=subprocess.PIPE, check=False, timeout=120
+            [sys.executable, *buffering, "-c", script], stdout=writing, stderr=subprocess.PIPE, check=False, timeout=120
         )
     finally:
         os.close(writing)

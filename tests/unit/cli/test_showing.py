@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from featlas.cli.showing import (
+    band_text,
     example_line,
     number,
     print_check,
@@ -163,7 +164,7 @@ def test_the_table_has_a_line_per_feature(capsys: pytest.CaptureFixture[str]) ->
     print_feature_table([FEATURE, DEAD, replace(DEAD, flags=FeatureFlag.SINK_ONLY)])
     _, *lines = capsys.readouterr().out.splitlines()
     assert [
-        ["7", "1.23%", "1,234", "1.23", "9", "[bold]↵"],
+        ["7", "1.23%", "1,234", "1.23", "9", "'", "[bold]↵'"],
         ["7", "0", "0", "–", "–", "dead"],
         ["7", "0", "0", "–", "–", "sink", "only"],
     ] == [line.split() for line in lines]
@@ -203,7 +204,22 @@ def test_three_examples_of_each_band_are_shown(capsys: pytest.CaptureFixture[str
     near = tuple(example_of([f"near{n}"], band="near_miss", positions=(), max_activation=None) for n in range(2))
     print_feature_page(replace(DEAD, examples=top + near))
     lines = [line.split()[-1] for line in capsys.readouterr().out.splitlines()[3:]]
-    assert ["top", "top0", "top1", "top2", "miss", "near0", "near1"] == lines
+    assert ["firings", "top0", "top1", "top2", "miss", "near0", "near1"] == lines
+
+
+@pytest.mark.parametrize(
+    ("band", "text"),
+    [
+        ("top", "strongest firings"),
+        ("uniform", "firings drawn by chance"),
+        ("octave:5", "firings from 32 to 64"),
+        ("octave:-2", "firings from 0.25 to 0.5"),
+        ("near_miss", "near miss"),
+        ("non_firing", "non firing"),
+    ],
+)
+def test_a_band_is_told_in_words(band: str, text: str) -> None:
+    assert text == band_text(band)
 
 
 HEADER = SnapshotHeader(
