@@ -44,13 +44,13 @@ _ARRAYS = {
 
 @dataclass(frozen=True)
 class Layout:
-    """How contexts are cut and laid; bos_id is None where no BOS is put in front; n_tokens None reads everything."""
+    """How contexts are cut and laid; bos_id is None where no BOS is put in front; n_positions None reads everything."""
 
     ctx_len: int
     packing: str
     bos_id: int | None
     block_slots: int
-    n_tokens: int | None
+    n_positions: int | None
 
 
 def split_of(content_key: int) -> Split:
@@ -77,6 +77,7 @@ class PlanWriter:
         self._tokens_digest = hashlib.sha256()
         self._arrays = {name: ArrayWriter(folder / f"{name}.npy", dtype) for name, dtype in _ARRAYS.items()}
         self.n_tokens = 0
+        self._n_positions = 0
         self.n_empty = 0
         self.is_full = False
         with disk_errors_named(folder / DOCUMENTS_FILE):
@@ -170,15 +171,15 @@ class PlanWriter:
         self._tokens_digest.update(packed.token_ids[~packed.is_bos].astype("<u4").tobytes())
 
     def _cut(self, packed: PackedContexts) -> PackedContexts:
-        """Leave off what lies behind the context in which the last wanted token is read."""
+        """Leave off what lies behind the context in which the last wanted position, BOS included, is read."""
         if self.is_full:
             return packed.head(0)
-        read = self.n_tokens + np.cumsum(packed.n_read())
-        if self._layout.n_tokens is not None and len(read) and read[-1] >= self._layout.n_tokens:
-            n_contexts = int(np.searchsorted(read, self._layout.n_tokens)) + 1
+        read = self._n_positions + packed.indptr[1:].astype(np.int64)
+        if self._layout.n_positions is not None and len(read) and read[-1] >= self._layout.n_positions:
             self.is_full = True
-            packed, read = packed.head(n_contexts), read[:n_contexts]
-        self.n_tokens = int(read[-1]) if len(read) else self.n_tokens
+            packed = packed.head(int(np.searchsorted(read, self._layout.n_positions)) + 1)
+        self._n_positions += int(packed.indptr[-1])
+        self.n_tokens += int(packed.n_read().sum())
         return packed
 
     def _number_documents(self, packed: PackedContexts) -> NDArray[np.int64]:
