@@ -18,7 +18,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> CorpusArrays:
     folder = tmp_path_factory.mktemp("sample")
     tokenizer = Tokenizer.load(tiny_tokenizers.byte_level(folder / "tokenizer"))
     texts = write_corpus(folder / "texts", make_texts())
-    spec = CheckSpec(model="", sae="", text=(str(texts),), ctx_len=16)
+    spec = CheckSpec(model="m", sae="s", text=(str(texts),), ctx_len=16)
     return make_plan(spec, tokenizer, True, folder / "run", NoProgress(), NeverStop()).corpus()
 
 
