@@ -45,6 +45,8 @@ def cli_page() -> str:
     called_as, sys.argv = sys.argv, ["featlas"]  # the commands of a group say in their usage how the program was called
     try:
         text = app.generate_docs(output_format="markdown", usage_name="featlas")
+        # cyclopts puts a command's name in front of a usage that a command states itself and that has it already.
+        text = text.replace("featlas features features ", "featlas features ")
     finally:
         sys.argv = called_as
     title, _, rest = text.partition("\n")
