@@ -1,9 +1,11 @@
 """The nouns that several rooms of the house share, as frozen dataclasses with no behaviour but their own validity."""
 
+import datetime as dt
 import enum
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -326,3 +328,60 @@ class FeatureStats:
     n_fires_excluded: int
     intervals: Mapping[str, Interval | None]
     examples: tuple[Example, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Label:
+    """One label that was given to a feature, with where it comes from; `is_current` says whether it is in force.
+
+    Text is None where the labeler abstained or failed. `restored_from` names the older label that a person brought
+    back by this one, `superseded_by` the one that took its place.
+    """
+
+    id: int
+    uid: str
+    sae_id: int
+    feature_index: int
+    semantic_label: str | None
+    category_label: str | None
+    explanation: str | None
+    confidence: float | None
+    status: LabelStatus
+    source: LabelSource
+    provider: str | None
+    model: str | None
+    evidence_run_id: int | None
+    labeling_job_id: int | None
+    evidence_hash: str | None
+    evidence: Mapping[str, Any] | None
+    lint: tuple[str, ...]
+    review_state: ReviewState
+    reject_reason: str | None
+    reviewed_by: str | None
+    reviewed_at: dt.datetime | None
+    created_by: str | None
+    created_at: dt.datetime
+    restored_from: int | None
+    superseded_by: int | None
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class FeatureState:
+    """What is in force for a feature of an SAE; `rev` is 0 where nobody has said anything of it yet.
+
+    Without a label in force, review and lint are those of the newest label that has a text.
+    """
+
+    sae_id: int
+    feature_index: int
+    semantic_label: str | None = None
+    category_label: str | None = None
+    label_source: LabelSource | None = None
+    current_label_id: int | None = None
+    labeling_job_id: int | None = None
+    review_state: ReviewState = ReviewState.UNREVIEWED
+    lint_flags: tuple[str, ...] = ()
+    score: float | None = None
+    is_favorite: bool = False
+    rev: int = 0

@@ -19,7 +19,7 @@ Json = dict[str, Any]
 RUN_KEYS = {"run", "uid", "name", "state", "is_partial", "model", "sae", "hook_point", "corpus", "n_features"} | {
     "n_documents", "n_contexts", "n_positions", "n_tokens", "n_excluded", "quality", "is_forced", "job"
 }  # fmt: skip
-FEATURE_KEYS = {"feature_index", "n_fires", "n_tokens", "activation_frequency", "n_contexts_fired"} | {
+FEATURE_KEYS = {"feature_index", "label", "n_fires", "n_tokens", "activation_frequency", "n_contexts_fired"} | {
     "context_frequency", "mean_activation", "std_activation", "max_activation", "histogram", "top_tokens", "is_dead",
     "is_dense", "n_fires_excluded", "intervals"
 }  # fmt: skip

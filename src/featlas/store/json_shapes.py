@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from featlas.domain import Example, FeatureFlag, FeatureStats, TokenStat
+from featlas.domain import Example, FeatureFlag, FeatureState, FeatureStats, Label, TokenStat
 from featlas.store.runs import Run
 
 
@@ -33,10 +33,14 @@ def run_to_json(run: Run) -> dict[str, Any]:
     }
 
 
-def feature_to_json(feature: FeatureStats) -> dict[str, Any]:
-    """One feature; numbers that do not exist are null, `examples` is there only if they were read."""
+def feature_to_json(feature: FeatureStats, state: FeatureState | None = None) -> dict[str, Any]:
+    """One feature; numbers that do not exist are null, `examples` is there only if they were read.
+
+    `state` is what people and labelers said of it; `label` is null where no label is in force.
+    """
     shape = {
         "feature_index": feature.feature_index,
+        "label": _label_in_force(state),
         "n_fires": feature.n_fires,
         "n_tokens": feature.n_tokens,
         "activation_frequency": feature.activation_frequency,
@@ -60,6 +64,65 @@ def feature_to_json(feature: FeatureStats) -> dict[str, Any]:
     if feature.examples is not None:
         shape["examples"] = [_example_to_json(example) for example in feature.examples]
     return shape
+
+
+def _label_in_force(state: FeatureState | None) -> dict[str, Any] | None:
+    if state is None or state.current_label_id is None:
+        return None
+    return {
+        "semantic_label": state.semantic_label,
+        "category_label": state.category_label,
+        "source": state.label_source and str(state.label_source),
+        "review_state": str(state.review_state),
+    }
+
+
+def state_to_json(state: FeatureState) -> dict[str, Any]:
+    """What is in force for a feature; `rev` is what a change of it may expect."""
+    return {
+        "feature_index": state.feature_index,
+        "semantic_label": state.semantic_label,
+        "category_label": state.category_label,
+        "label_source": state.label_source and str(state.label_source),
+        "current_label_id": state.current_label_id,
+        "labeling_job_id": state.labeling_job_id,
+        "review_state": str(state.review_state),
+        "lint": list(state.lint_flags),
+        "score": state.score,
+        "is_favorite": state.is_favorite,
+        "rev": state.rev,
+    }
+
+
+def label_to_json(label: Label) -> dict[str, Any]:
+    """One label of a feature's history."""
+    return {
+        "label": label.id,
+        "uid": label.uid,
+        "feature_index": label.feature_index,
+        "semantic_label": label.semantic_label,
+        "category_label": label.category_label,
+        "explanation": label.explanation,
+        "confidence": label.confidence,
+        "status": str(label.status),
+        "source": str(label.source),
+        "provider": label.provider,
+        "model": label.model,
+        "is_current": label.is_current,
+        "review_state": str(label.review_state),
+        "reject_reason": label.reject_reason,
+        "reviewed_by": label.reviewed_by,
+        "reviewed_at": label.reviewed_at.isoformat() if label.reviewed_at else None,
+        "lint": list(label.lint),
+        "evidence_run": label.evidence_run_id,
+        "evidence_hash": label.evidence_hash,
+        "evidence": label.evidence,
+        "job": label.labeling_job_id,
+        "restored_from": label.restored_from,
+        "superseded_by": label.superseded_by,
+        "created_by": label.created_by,
+        "created_at": label.created_at.isoformat(),
+    }
 
 
 def _token_to_json(token: TokenStat) -> dict[str, Any]:

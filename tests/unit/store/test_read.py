@@ -24,6 +24,7 @@ from featlas.store.snapshots import SnapshotWriter
 
 KEYS = [
     "feature_index",
+    "label",
     "n_fires",
     "n_tokens",
     "activation_frequency",

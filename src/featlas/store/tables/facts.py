@@ -67,6 +67,8 @@ class SnapshotRow(Row):
     n_tokens: Mapped[Count]
     n_excluded: Mapped[dict[str, int]] = mapped_column(JSON)
     quality: Mapped[JsonOrNone]
+    # By split and position bucket; SQL NULL in snapshots that are older than this column.
+    position_n_tokens: Mapped[list[list[int]] | None] = mapped_column(JSON(none_as_null=True))
     histogram_edges: Mapped[Blob]
     created_at: Mapped[CreatedAt]
     published_at: Mapped[InstantOrNone]

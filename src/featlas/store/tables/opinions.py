@@ -12,6 +12,7 @@ from featlas.store.tables.types import (
     Count,
     CreatedAt,
     Id,
+    InstantOrNone,
     Json,
     JsonList,
     JsonOrNone,
@@ -68,10 +69,13 @@ class LabelRow(Row):
         checked(ReviewState, "review_state"), default=ReviewState.UNREVIEWED
     )
     reject_reason: Mapped[str | None] = mapped_column(Text)
+    reviewed_by: Mapped[str | None] = mapped_column(Text)
+    reviewed_at: Mapped[InstantOrNone]
     lint: Mapped[JsonList] = mapped_column(default=list)
     created_by: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[CreatedAt]
     superseded_by: Mapped[int | None] = mapped_column(BigKey, ForeignKey("labels.id", ondelete="SET NULL"), index=True)
+    restored_from: Mapped[int | None] = mapped_column(BigKey, ForeignKey("labels.id", ondelete="SET NULL"), index=True)
 
 
 class FeatureStateRow(Row):

@@ -1,0 +1,118 @@
+"""Labels as a job gives them, many at a time, each transaction guarded by the job's lease."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from featlas.domain import LabelSource, LabelStatus, ReviewState
+from featlas.store.bulk import Guard, Pace, no_guard, write_paced
+from featlas.store.label_state import begin_change, settle, sources_of_labeler
+from featlas.store.plain import plain_json, plain_text
+from featlas.store.session import Store
+from featlas.store.tables import LabelRow, utc_now
+from featlas.store.uids import new_uid
+
+
+@dataclass(frozen=True)
+class MachineLabel:
+    """What a labeler answered for one feature; an abstention has no texts but an explanation.
+
+    `evidence_hash` covers everything that the answer follows from: the same hash is the same answer. `lint` names what
+    speaks against the text: a label with lint is not in force until a person accepts it.
+    """
+
+    feature_index: int
+    status: LabelStatus
+    source: LabelSource
+    provider: str
+    semantic_label: str | None
+    category_label: str | None
+    explanation: str
+    evidence_hash: str
+    evidence: Mapping[str, Any]
+    lint: tuple[str, ...] = ()
+    model: str | None = None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class LabelingOrigin:
+    """Which SAE is labeled, from which run's evidence, by which job."""
+
+    sae_id: int
+    run_id: int
+    job_id: int | None
+
+
+class MachineLabelWriter:
+    """Adds the answers of a labeler and puts them in force where nothing better stands."""
+
+    def __init__(self, store: Store, origin: LabelingOrigin, guard: Guard = no_guard) -> None:
+        self._store = store
+        self._origin = origin
+        self._guard = guard
+        self._pace = Pace(first=256, most=2048)
+
+    def add(self, labels: Sequence[MachineLabel]) -> int:
+        """Add these labels, at most one per feature, in transactions of well under a second; returns how many are new.
+
+        Where the newest answer of the same labeler rests on the same evidence nothing is added.
+        """
+        n_added = 0
+        for chunk in self._pace.chunks(len(labels)):
+            part = [labels[at] for at in chunk]
+            added: list[int] = []
+
+            def write(session: Session, part: list[MachineLabel] = part, added: list[int] = added) -> None:
+                added.append(self._write(session, part))
+
+            write_paced(self._store, self._guard, self._pace, len(part), write)
+            n_added += added[-1]
+        return n_added
+
+    def _write(self, session: Session, labels: list[MachineLabel]) -> int:
+        rev = begin_change(session, self._origin.sae_id)
+        known = self._read_newest(session, [label.feature_index for label in labels])
+        new = [label for label in labels if known.get((label.feature_index, label.source)) != label.evidence_hash]
+        if new:
+            session.execute(insert(LabelRow), [self._row(label) for label in new])
+            settle(session, self._origin.sae_id, [label.feature_index for label in new], rev)
+        return len(new)
+
+    def _read_newest(self, session: Session, features: list[int]) -> dict[tuple[int, LabelSource], str | None]:
+        """The evidence of the newest answer by feature and source; what a person brought back is no answer."""
+        columns = (LabelRow.feature_index, LabelRow.source, LabelRow.evidence_hash)
+        of_features = (LabelRow.sae_id == self._origin.sae_id, LabelRow.feature_index.in_(features))
+        rows = session.execute(
+            select(*columns).where(*of_features, LabelRow.restored_from.is_(None)).order_by(LabelRow.id)
+        )
+        return {
+            (feature, same): evidence_hash
+            for feature, source, evidence_hash in rows
+            for same in sources_of_labeler(source)
+        }
+
+    def _row(self, label: MachineLabel) -> dict[str, Any]:
+        return {
+            "uid": new_uid(),
+            "sae_id": self._origin.sae_id,
+            "feature_index": label.feature_index,
+            "evidence_run_id": self._origin.run_id,
+            "labeling_job_id": self._origin.job_id,
+            "semantic_label": label.semantic_label and plain_text(label.semantic_label),
+            "category_label": label.category_label and plain_text(label.category_label),
+            "explanation": plain_text(label.explanation),
+            "confidence": label.confidence,
+            "status": label.status,
+            "source": label.source,
+            "provider": label.provider,
+            "model": label.model,
+            "evidence_hash": label.evidence_hash,
+            "evidence": plain_json(label.evidence),
+            "review_state": ReviewState.UNREVIEWED,
+            "lint": list(label.lint),
+            "created_at": utc_now(),
+        }
