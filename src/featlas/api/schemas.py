@@ -1,4 +1,4 @@
-"""What the API answers and takes, as models: OpenAPI and the UI's types are made from these, so names are a contract."""
+"""What the API answers and takes, as models: OpenAPI and the UI's types come from these, so names are a contract."""
 
 import datetime as dt
 from typing import Annotated, Any, Literal
@@ -186,7 +186,9 @@ class Example(Answer):
     token_offset: int = Field(description="Offset of the context in its document, in tokens.")
     split: Literal["label", "score"]
     max_activation: float | None
-    n_similar: int = Field(description="Windows of the corpus with the same eight tokens on both sides, itself included.")
+    n_similar: int = Field(
+        description="Windows of the corpus with the same eight tokens on both sides, itself included."
+    )
     content: TokenText
 
 
@@ -394,6 +396,14 @@ class Review(Request):
     expected_rev: int | None = None
 
 
+class PeakOctave(Answer):
+    """Contexts whose peak lies in [low, high)."""
+
+    low: float
+    high: float
+    n_contexts: int
+
+
 class Feature(Answer):
     """Everything that a feature's page shows, in one answer.
 
@@ -431,14 +441,6 @@ class Feature(Answer):
     labels: FeatureLabels
     markdown: str = Field(description="The feature as Markdown, to be copied.")
     cli: str = Field(description="The command that shows the same.")
-
-
-class PeakOctave(Answer):
-    """Contexts whose peak lies in [low, high)."""
-
-    low: float
-    high: float
-    n_contexts: int
 
 
 class Document(Answer):
@@ -507,6 +509,3 @@ class NewJob(Request):
 
     kind: str
     spec: dict[str, Any]
-
-
-Feature.model_rebuild()

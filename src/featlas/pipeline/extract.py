@@ -27,7 +27,7 @@ from featlas.errors import InputError, NotFoundError
 from featlas.pipeline.block_pass import Target, run_blocks
 from featlas.pipeline.check import SAMPLE_TOKENS, check_on_corpus
 from featlas.pipeline.describe_run import describe_run, publish_description
-from featlas.pipeline.identity import artifact_name, extraction_hash
+from featlas.pipeline.identity import extraction_hash
 from featlas.pipeline.kept_target import KeptTarget, load_target, save_target
 from featlas.pipeline.opening import OpenedSae, fit_together, open_model, open_sae, open_tokenizer
 from featlas.pipeline.plan import Plan, load_plan, make_plan
@@ -35,7 +35,7 @@ from featlas.pipeline.progress import Progress
 from featlas.pipeline.registry import JobContext
 from featlas.sources.tokenizer import Tokenizer
 from featlas.specs import ExtractSpec
-from featlas.store.artifacts import has_plan, list_finished_blocks, remove_leftovers
+from featlas.store.artifacts import artifact_name, has_plan, list_finished_blocks, remove_leftovers
 from featlas.store.registry import (
     CorpusFacts,
     DocumentFacts,

@@ -11,14 +11,6 @@ def extraction_hash(spec: ExtractSpec) -> str:
     return spec.content_hash(inputs_fingerprint(spec), *(_folder_state(place) for place in (spec.sae, spec.model)))
 
 
-def artifact_name(spec_hash: str, job_id: int | None) -> str:
-    """Name of the folder that holds a run's tokens and blocks: the same for every attempt of one job.
-
-    `*` for the hash gives the pattern of all folders of the job.
-    """
-    return f"job-{job_id or 0:06d}-{spec_hash[:12]}"
-
-
 def _folder_state(place: str) -> str:
     folder = Path(place).expanduser()
     if not folder.is_dir():

@@ -46,6 +46,14 @@ _BLOCK_DTYPES = {
 }
 
 
+def artifact_name(spec_hash: str, job_id: int | None) -> str:
+    """Name of the folder that holds a run's tokens and blocks: the same for every attempt of one job.
+
+    `*` for the hash gives the pattern of all folders of the job.
+    """
+    return f"job-{job_id or 0:06d}-{spec_hash[:12]}"
+
+
 # The plan
 
 

@@ -63,6 +63,15 @@ class _Kept:
     rev: int
 
 
+def load_column(session: Session, snapshot_id: int, name: str) -> NDArray:
+    """One stored column of a snapshot. Shape [n_features]. Raises NotFoundError where there is none of this name."""
+    one = (FeatureColumnRow.snapshot_id == snapshot_id, FeatureColumnRow.name == name)
+    found = session.execute(select(FeatureColumnRow.dtype, FeatureColumnRow.data).where(*one)).one_or_none()
+    if found is None:
+        raise NotFoundError(f"snapshot {snapshot_id} has no column {name!r}; extract the run again")
+    return unpack_array(found.data, found.dtype)
+
+
 def load_facts(session: Session, snapshot_id: int) -> dict[str, NDArray]:
     """All stored columns of a snapshot by name, each of shape [n_features]; raises NotFoundError without any."""
     rows = session.execute(

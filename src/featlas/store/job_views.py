@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from featlas.domain import JobState
 from featlas.errors import NotFoundError
@@ -101,6 +102,11 @@ def list_jobs(
         query = query.where(JobRow.id < before_id)
     with store.read() as session:
         return [job_of(row) for row in session.scalars(query)]
+
+
+def list_jobs_by_id(session: Session, job_ids: Collection[int]) -> dict[int, Job]:
+    """These jobs, those that exist, by id."""
+    return {row.id: job_of(row) for row in session.scalars(select(JobRow).where(JobRow.id.in_(job_ids)))}
 
 
 def list_events(store: Store, job_id: int, *, after_seq: int = 0, limit: int = 1000) -> list[JobEvent]:

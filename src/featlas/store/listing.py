@@ -10,7 +10,7 @@ from featlas.errors import NotFoundError
 from featlas.query import Query, parse_query, parse_sort
 from featlas.store import search
 from featlas.store.column_cache import ColumnCache
-from featlas.store.columns import Columns, Cursor, Indices, Page, find_matches, find_order, find_page
+from featlas.store.columns import Columns, Cursor, Indices, Lookup, Page, find_matches, find_order, find_page
 from featlas.store.tables import RunRow, SnapshotRow
 
 
@@ -37,11 +37,15 @@ class StoreLookup:
 
 @dataclass(frozen=True)
 class Selection:
-    """What a query found: `matches` ascend by feature_index; `page` and `order` put them in the query's order."""
+    """What a query found: `matches` ascend by feature_index; `page` and `order` put them in the query's order.
+
+    `lookup` answers further queries over the same snapshot, for as long as the session is open.
+    """
 
     query: Query
     columns: Columns
     matches: Indices
+    lookup: Lookup
 
     def order(self) -> Indices:
         """All matches in order."""
@@ -66,4 +70,4 @@ def select_features(
     of_snapshot = select(RunRow.sae_id).join(SnapshotRow, SnapshotRow.run_id == RunRow.id)
     sae_id = session.scalars(of_snapshot.where(SnapshotRow.id == snapshot_id)).one()
     lookup = StoreLookup(session, snapshot_id, sae_id)
-    return Selection(query, columns, find_matches(query, columns, lookup))
+    return Selection(query, columns, find_matches(query, columns, lookup), lookup)

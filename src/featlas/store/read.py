@@ -42,7 +42,15 @@ def fetch_feature(session: Session, run: Run, feature_index: int) -> FeatureStat
     Raises NotFoundError for an index outside the SAE (null features are not shown), ConflictError where the run has no
     published snapshot yet.
     """
-    snapshot_id, _ = _published(run)
+    stats = fetch_stats(session, run, feature_index)
+    snapshot_id, _ = published_snapshot(run)
+    bands = read_example_bands(session, snapshot_id, feature_index)
+    return replace(stats, examples=tuple(_read_examples(session, run.id, bands)))
+
+
+def fetch_stats(session: Session, run: Run, feature_index: int) -> FeatureStats:
+    """One feature without its examples; raises as `fetch_feature` does."""
+    published_snapshot(run)
     if not 0 <= feature_index < run.n_features:
         raise NotFoundError(
             f"run {run.name!r} has no feature {feature_index}; its features are 0 … {run.n_features - 1}"
@@ -50,8 +58,7 @@ def fetch_feature(session: Session, run: Run, feature_index: int) -> FeatureStat
     found = list(read_features(session, run, [feature_index]))
     if not found:
         raise NotFoundError(f"feature {feature_index} is missing in run {run.name!r}")
-    bands = read_example_bands(session, snapshot_id, feature_index)
-    return replace(found[0], examples=tuple(_read_examples(session, run.id, bands)))
+    return found[0]
 
 
 def read_features(session: Session, run: Run, indices: Iterable[int]) -> Iterator[FeatureStats]:
@@ -60,7 +67,7 @@ def read_features(session: Session, run: Run, indices: Iterable[int]) -> Iterato
     Indices beyond the snapshot's features are left out; null features may be asked for (they follow the SAE's own).
     Raises ConflictError where the run has no published snapshot yet.
     """
-    snapshot_id, header = _published(run)
+    snapshot_id, header = published_snapshot(run)
     remaining = iter(indices)
     derived: _Derived | None = None
     while chunk := [int(index) for index in islice(remaining, _CHUNK)]:
@@ -96,7 +103,8 @@ class _Derived:
         return {name: _or_none(values[at]) for name, values in self._columns.items()}
 
 
-def _published(run: Run) -> tuple[int, SnapshotHeader]:
+def published_snapshot(run: Run) -> tuple[int, SnapshotHeader]:
+    """The id and header of the snapshot in force; raises ConflictError where nothing is published yet."""
     if run.snapshot_id is None or run.header is None:
         raise ConflictError(f"run {run.name!r} has published nothing yet; `featlas jobs ls` shows how far it is")
     return run.snapshot_id, run.header
@@ -114,6 +122,7 @@ def _read_rows(session: Session, snapshot_id: int, indices: Sequence[int]) -> It
         FeatureRow.max,
         FeatureRow.n_fires_excluded,
         FeatureRow.flags,
+        FeatureRow.duplicate_of,
         FeatureRow.histogram,
         FeatureRow.intervals,
         FeatureRow.top_tokens,
@@ -150,6 +159,7 @@ def _stats_of(row: Any, header: SnapshotHeader, derived: dict[str, float | None]
         histogram=_trim(unpack_sparse(row.histogram), header.histogram_edges),
         top_tokens=_token_stats(row.top_tokens, row.n_fires),
         flags=FeatureFlag(row.flags),
+        duplicate_of=row.duplicate_of,
         n_fires_excluded=row.n_fires_excluded,
         intervals={name: ends and Interval(*ends) for name, ends in row.intervals.items()},
         activation_frequency=derived["activation_frequency"],

@@ -7,13 +7,14 @@ from typing import Any
 from featlas.engine.language_model import LanguageModel
 from featlas.errors import JobPaused
 from featlas.pipeline.extract import run_extraction, settle_target
-from featlas.pipeline.identity import artifact_name, extraction_hash
+from featlas.pipeline.identity import extraction_hash
 from featlas.pipeline.opening import fit_together, open_model, open_sae
 from featlas.pipeline.plan import Plan, load_plan
 from featlas.pipeline.progress import NeverStop, NoProgress, Progress, Stop
 from featlas.pipeline.registry import JobContext
 from featlas.specs import ExtractSpec
 from featlas.store import jobs
+from featlas.store.artifacts import artifact_name
 from featlas.store.runs import Run, fetch_run
 from featlas.store.session import Store
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from featlas.errors import NotFoundError
-from featlas.pipeline.identity import artifact_name, extraction_hash
+from featlas.pipeline.identity import extraction_hash
 from featlas.specs import ExtractSpec
+from featlas.store.artifacts import artifact_name
 
 
 @pytest.fixture

@@ -1,0 +1,37 @@
+"""What a request needs of the process that serves it, handed in once by the entry point."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from featlas.specs import Spec
+from featlas.store.column_cache import ColumnCache
+from featlas.store.session import Store
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The store and where runs leave their files.
+
+    `spec_classes` are the Specs of the kinds of jobs that can be asked for; `wake(job_id)` rings whoever works on
+    them; `has_runner` says whether this process does.
+    """
+
+    store: Store
+    artifacts_path: Path
+    spec_classes: Mapping[str, type[Spec]]
+    wake: Callable[[int], None]
+    has_runner: bool
+    version: str
+    columns: ColumnCache = field(default_factory=ColumnCache)
+
+
+def surroundings_of(request: Request) -> Surroundings:
+    """What the application was made with."""
+    return request.app.state.surroundings
+
+
+Here = Annotated[Surroundings, Depends(surroundings_of)]

@@ -1,0 +1,123 @@
+"""Cuts text at what people see as characters, so that a browser can mark tokens although tokens are bytes.
+
+A token may end inside a character (half an emoji) or inside a grapheme (a letter and its accent). The tokens that share
+a grapheme become one segment, which keeps them apart for the tooltip. Lengths are in UTF-16 units, as in JavaScript.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import regex
+from numpy.typing import NDArray
+
+from featlas.api.schemas import Mark, TokenMark, TokenText
+from featlas.store.spans import decode_spans, readable_token
+
+_GRAPHEME = regex.compile(r"\X")
+SNIPPET_TOKENS = 8
+"""Tokens on each side of the peak in a list's snippet."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Text as tokens, `text[ends[i - 1]:ends[i]]` in bytes, and where a feature fires among them."""
+
+    text: bytes
+    ends: NDArray[np.integer]
+    token_ids: NDArray[np.integer]
+    positions: NDArray[np.integer]
+    values: NDArray[np.floating]
+    peak: int
+
+    def token(self, at: int) -> str:
+        """The bytes of one token, as they are shown."""
+        start = int(self.ends[at - 1]) if at else 0
+        return readable_token(self.text[start : int(self.ends[at])])
+
+
+def mark_text(tokens: Tokens, window: range | None = None) -> TokenText:
+    """The text in segments, with marks where the feature fires and at the peak.
+
+    `window` cuts out the segments of these tokens; positions stay those of the whole.
+    """
+    text, spans = decode_spans(tokens.text, tokens.ends)
+    segment_of, cuts = _segments(text, spans)
+    units = _utf16_lengths(text)
+    ends = [units[cut] for cut in cuts]
+    first, last = 0, len(cuts) - 1
+    if window is not None and len(segment_of):
+        first = segment_of[max(window.start, 0)]
+        last = segment_of[min(window.stop, len(segment_of)) - 1]
+    start = cuts[first - 1] if first else 0
+    stop = cuts[last] if cuts else 0
+    offset = units[start]
+    return TokenText(
+        text=text[start:stop],
+        ends=[end - offset for end in ends[first : last + 1]],
+        marks=_marks(tokens, segment_of, first, last),
+        peak_segment=segment_of[tokens.peak] - first if segment_of else 0,
+    )
+
+
+def snippet_window(peak: int) -> range:
+    """The tokens around a peak that a list shows."""
+    return range(peak - SNIPPET_TOKENS, peak + SNIPPET_TOKENS + 1)
+
+
+def _segments(text: str, spans: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    """The segment of each token, and the code point at which each segment ends."""
+    is_edge = _grapheme_edges(text)
+    segment_of, cuts = [], []
+    for at, (_, end) in enumerate(spans):
+        segment_of.append(len(cuts))
+        is_shared = at + 1 < len(spans) and spans[at + 1][0] < end
+        if is_edge[end] and not is_shared:
+            cuts.append(end)
+    if segment_of and segment_of[-1] == len(cuts):  # cannot be: a text ends at a grapheme's edge
+        cuts.append(len(text))
+    return segment_of, cuts
+
+
+def _grapheme_edges(text: str) -> list[bool]:
+    """For every code point boundary, whether a grapheme ends there."""
+    if text.isascii() and "\r" not in text:
+        return [True] * (len(text) + 1)
+    edges = [False] * (len(text) + 1)
+    edges[0] = True
+    for match in _GRAPHEME.finditer(text):
+        edges[match.end()] = True
+    return edges
+
+
+def _utf16_lengths(text: str) -> list[int]:
+    """UTF-16 units before every code point boundary."""
+    if text.isascii():
+        return list(range(len(text) + 1))
+    lengths = [0]
+    for character in text:
+        lengths.append(lengths[-1] + (2 if character > "\uffff" else 1))
+    return lengths
+
+
+def _marks(tokens: Tokens, segment_of: list[int], first: int, last: int) -> list[Mark]:
+    values = dict(zip(tokens.positions.tolist(), tokens.values.tolist(), strict=True))
+    shown = sorted({*values, tokens.peak}) if segment_of else []
+    members: dict[int, list[TokenMark]] = {}
+    for position in shown:
+        if first <= segment_of[position] <= last:
+            members.setdefault(segment_of[position] - first, []).append(_member(tokens, position, values))
+    return [Mark(segment=segment, value=_strongest(found), tokens=found) for segment, found in members.items()]
+
+
+def _member(tokens: Tokens, position: int, values: dict[int, float]) -> TokenMark:
+    return TokenMark(
+        position=position,
+        token_id=int(tokens.token_ids[position]),
+        token=tokens.token(position),
+        value=values.get(position),
+    )
+
+
+def _strongest(members: list[TokenMark]) -> float | None:
+    return max((member.value for member in members if member.value is not None), key=abs, default=None)

@@ -1,0 +1,31 @@
+"""The command that serves the page."""
+
+import sys
+import webbrowser
+
+from featlas.entry.worker import load_settings
+from featlas.errors import InputError
+
+
+def run_serve(host: str, port: int, *, base_path: str, open_browser: bool) -> int:
+    """Serve in the foreground until Ctrl-C."""
+    from featlas.entry.web import serve
+
+    path = checked_base_path(base_path)
+    serve(load_settings(), host, port, base_path=path, on_ready=lambda url: _tell(url, open_browser))
+    return 0
+
+
+def checked_base_path(text: str) -> str:
+    """`/featlas` for featlas, /featlas/ and so on; "" for /. Raises InputError for what is no path."""
+    path = text.strip("/")
+    if any(character in path for character in "?#\\ ") or ".." in path.split("/"):
+        raise InputError(f"--base-path {text!r}: expected a path such as /featlas")
+    return f"/{path}" if path else ""
+
+
+def _tell(url: str, open_browser: bool) -> None:
+    sys.stderr.write(f"Featlas is at {url}  (Ctrl-C ends it)\n")
+    sys.stderr.flush()
+    if open_browser:
+        webbrowser.open(url)

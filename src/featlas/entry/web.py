@@ -1,0 +1,138 @@
+"""The process that serves the UI and the API, and works on queued jobs beside; it never loads torch itself."""
+
+import ipaddress
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+import featlas
+from featlas.api.app import create_app
+from featlas.api.guard import LOOPBACK_NAMES
+from featlas.api.surroundings import Surroundings
+from featlas.errors import ConflictError, ExternalError, InputError
+from featlas.pipeline.registry import KINDS
+from featlas.settings import Settings
+from featlas.store.session import Store
+from featlas.worker.local import LocalRunner
+
+logger = logging.getLogger(__name__)
+
+UI_FOLDER = Path(featlas.__file__).parent / "web"
+DATABASE_CONNECTIONS = 20  # as many again may overflow: together the threads in which endpoints run
+_GRACE_S = 2
+
+
+def serve(
+    settings: Settings, host: str, port: int, *, base_path: str = "", on_ready: Callable[[str], None] | None = None
+) -> None:
+    """Serve until SIGINT or SIGTERM; `on_ready` gets the address once requests are answered.
+
+    `port` 0 takes any free one. A job that runs when the server ends goes back to the queue. Raises InputError for a
+    host that is not this machine itself, ConflictError for a port in use.
+    """
+    bound = bind(host, port)
+    url = f"http://{_in_url(host)}:{bound.getsockname()[1]}{base_path}/"
+    with bound, open_store(settings) as store, local_runner(store, settings) as wake:
+        app = create_app(
+            Surroundings(
+                store=store,
+                artifacts_path=settings.artifacts_path,
+                spec_classes={name: kind.spec_class for name, kind in KINDS.items()},
+                wake=wake,
+                has_runner=True,
+                version=featlas.__version__,
+            ),
+            ui=UI_FOLDER,
+            allowed_hosts=LOOPBACK_NAMES | {host},
+            base_path=base_path,
+        )
+        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE_S)
+        server = uvicorn.Server(config)
+        watcher = threading.Thread(target=_tell_when_ready, args=(server, url, on_ready), daemon=True)
+        watcher.start()
+        server.run(sockets=[bound])
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket on this machine only; raises InputError for another host, ConflictError for a taken port."""
+    if not is_loopback(host):
+        raise InputError(
+            f"--host {host}: without access control Featlas serves this machine only; expected 127.0.0.1, ::1 or"
+            " localhost (an SSH tunnel brings the page elsewhere: ssh -L 8765:localhost:8765 HOST)"
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise ConflictError(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another --port, or 0 for any free one"
+        ) from error
+    except OverflowError as error:
+        bound.close()
+        raise InputError(f"--port {port}: expected 0 … 65535") from error
+    return bound
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches that host."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@contextmanager
+def open_store(settings: Settings) -> Iterator[Store]:
+    """The store, with a connection for every thread that may ask for one."""
+    store = Store.open(settings.store_url, pool_size=DATABASE_CONNECTIONS)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def local_runner(store: Store, settings: Settings) -> Iterator[Callable[[int], None]]:
+    """Works on queued jobs in a thread, one after another; yields the bell that says there is one."""
+    stop, bell = threading.Event(), threading.Event()
+    runner = LocalRunner(store, settings.logs_path)
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                runner.serve(stop)
+            except ExternalError:
+                # A disk or a database that refuses today may not refuse in a while; the jobs stay in the queue.
+                logger.exception("the runner stopped; it tries again in a minute")
+                stop.wait(60)
+
+    thread = threading.Thread(target=work, name="runner")
+    thread.start()
+    try:
+        yield lambda _job_id: bell.set()  # the runner looks every second anyway
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _tell_when_ready(server: uvicorn.Server, url: str, on_ready: Callable[[str], None] | None) -> None:
+    while not server.started:
+        if server.should_exit:
+            return
+        threading.Event().wait(0.02)
+    if on_ready is not None:
+        on_ready(url)
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
