@@ -193,8 +193,9 @@ class FeatureBatch:
     """Everything that is published of features `first_feature …`, as columns; n = number of features in the batch.
 
     Sums, mean and std are over events only, in the SAE's own units. `histogram` counts events by value (bins of
-    `core.histogram`), `peak_histogram[split]` counts contexts by the octave of their peak, `position_profile` events by
-    position bucket (`core.positions`). Null features have indices from d_sae upwards and the flag NULL.
+    `core.histogram`), `peak_histogram[split]` counts contexts by the octave of their peak, `position_profile[split]`
+    events by position bucket (`core.positions`). `duplicate_of` is the lowest index of a feature with the same firings,
+    −1 where there is none. Null features have indices from d_sae upwards and the flag NULL.
     """
 
     first_feature: int
@@ -209,6 +210,7 @@ class FeatureBatch:
     group_n_fires: NDArray[np.int64]
     group_sum: NDArray[np.float64]
     flags: NDArray[np.uint32]
+    duplicate_of: NDArray[np.int64]
     histogram: NDArray[np.int64]
     peak_histogram: NDArray[np.int64]
     position_profile: NDArray[np.int64]
@@ -243,6 +245,7 @@ class SnapshotHeader:
 
     `n_positions` counts all positions read, `n_tokens` those that count. `histogram_edges` are the ascending, finite
     edges of the bins in which FeatureBatch.histogram counts. `quality` holds L0, FVU and the like, as plain numbers.
+    `position_n_tokens` [2, n_buckets] counts the positions that count by split and bucket; None in old snapshots.
     """
 
     is_partial: bool
@@ -254,6 +257,7 @@ class SnapshotHeader:
     n_excluded: Mapping[str, int]
     histogram_edges: NDArray[np.float64]
     quality: Mapping[str, float | int | None] | None = None
+    position_n_tokens: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -328,6 +332,7 @@ class FeatureStats:
     n_fires_excluded: int
     intervals: Mapping[str, Interval | None]
     examples: tuple[Example, ...] | None = None
+    duplicate_of: int | None = None
 
 
 @dataclass(frozen=True)

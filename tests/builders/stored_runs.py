@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import func, select
 
+from featlas.core.histogram import OCTAVES
 from featlas.domain import ContextBatch, ExampleBand, FeatureBatch, SnapshotHeader, Split, TokenRows
 from featlas.store.registry import (
     CorpusFacts,
@@ -40,7 +41,8 @@ N_VOCAB = len(TOKENS)
 OCCURRENCES = np.arange(100, 100 + N_VOCAB, dtype=np.int64)
 EDGES = np.array([-2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0])
 N_BINS = len(EDGES) - 1
-N_OCTAVES = 5
+N_OCTAVES = len(OCTAVES)
+POSITIONS = np.stack([np.arange(17), np.arange(17)[::-1]]).astype(np.int64)
 CONTEXTS = [[0, 1, 2, 9], [0, 3, 4, 7], [4, 1, 5], [6, 8, 10, 1]]
 
 
@@ -73,7 +75,9 @@ def make_run(store: Store, inputs: Inputs, name: str = "", **facts: object) -> R
 
 def make_header(n_features: int, *, is_partial: bool = False) -> SnapshotHeader:
     """A header with different numbers everywhere."""
-    return SnapshotHeader(is_partial, n_features, 3, 4, 15, 13, {"bos": 2, "sink": 0}, EDGES, {"l0": 1.5, "fvu": None})
+    return SnapshotHeader(
+        is_partial, n_features, 3, 4, 15, 13, {"bos": 2, "sink": 0}, EDGES, {"l0": 1.5, "fvu": None}, POSITIONS
+    )
 
 
 def make_contexts(indices: tuple[int, ...] = (0, 1, 2, 3)) -> ContextBatch:
@@ -131,9 +135,10 @@ def make_batch(first: int, n: int, *, dead: frozenset[int] = frozenset(), with_d
         group_n_fires=np.tile(np.arange(16), (n, 1)).astype(np.int64),
         group_sum=np.tile(np.arange(16) / 7, (n, 1)),
         flags=np.where(is_live, 0, 1).astype(np.uint32),
+        duplicate_of=np.where(index == 3, 0, -1).astype(np.int64),
         histogram=histogram,
         peak_histogram=np.ones((n, 2, N_OCTAVES), dtype=np.int64),
-        position_profile=np.eye(n, 17, dtype=np.int64),
+        position_profile=np.eye(2 * n, 17, dtype=np.int64).reshape(n, 2, 17),
         intervals={"activation_frequency": ends, "mean_activation": np.full((n, 2), np.nan)},
         top_tokens=make_token_rows(live),
         examples=[band for feature in live.tolist() for band in make_bands(feature)],

@@ -126,10 +126,16 @@ def test_feature_9_is_dense(features: list[Json], expected: Expected) -> None:
     assert sum(expected.n_excluded.values()) == dense["n_fires_excluded"]
 
 
-def test_features_10_and_11_are_the_same(features: list[Json]) -> None:
-    first, second = ({**features[index], "feature_index": None} for index in (TWIN, OTHER_TWIN))
+def test_features_10_and_11_are_the_same(planted_run: PlantedRun, features: list[Json]) -> None:
+    own = {"feature_index": None, "duplicate_of": None}
+    first, second = ({**features[index], **own} for index in (TWIN, OTHER_TWIN))
     assert first["n_fires"] > 0
     assert first == second
+    assert {OTHER_TWIN: TWIN} == {
+        feature["feature_index"]: feature["duplicate_of"] for feature in features if feature["duplicate_of"] is not None
+    }
+    found = planted_run.featlas.json("features", planted_run.run, "is:duplicate")
+    assert [OTHER_TWIN] == [feature["feature_index"] for feature in found]
 
 
 def test_features_on_excluded_positions_are_not_dead(planted_run: PlantedRun, features: list[Json]) -> None:

@@ -15,6 +15,7 @@ FLAG_WORDS = {
     FeatureFlag.DENSE: "dense",
     FeatureFlag.SINK_ONLY: "sink only",
     FeatureFlag.NULL: "control",
+    FeatureFlag.DUPLICATE: "duplicate",
 }
 SNIPPET_TOKENS = 12
 EXAMPLES_PER_BAND = 3

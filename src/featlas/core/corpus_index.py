@@ -10,12 +10,12 @@ from featlas.core.near_miss import TokenContexts, index_token_contexts
 from featlas.core.positions import N_BUCKETS, position_buckets
 from featlas.core.probe import Probe, choose_probe
 from featlas.core.windows import counted_slots, read_context_ranges
-from featlas.domain import N_GROUPS
+from featlas.domain import N_GROUPS, Split
 
 
 @dataclass(frozen=True)
 class CorpusTotals:
-    """Counted positions: in all, by jackknife group [16], by position bucket, by split and token [2, n_vocab].
+    """Counted positions: in all, by jackknife group [16], by split and position bucket [2, N_BUCKETS], by split and token.
 
     `n_documents` counts the documents that a context belongs to, the ones in which a feature can fire: packed, a short
     document may lie in contexts of others only.
@@ -40,7 +40,7 @@ class CorpusIndex:
 def count_totals(corpus: CorpusArrays, n_slots: int = 1 << 18) -> CorpusTotals:
     """Read the corpus once, n_slots at a time, and count its counted positions in every way that is needed."""
     by_group = np.zeros(N_GROUPS, dtype=np.int64)
-    by_bucket = np.zeros(N_BUCKETS, dtype=np.int64)
+    by_bucket = np.zeros(2 * N_BUCKETS, dtype=np.int64)
     by_token = np.zeros(2 * corpus.n_vocab, dtype=np.int64)
     has_context = np.zeros(corpus.n_documents, dtype=bool)
     for first, end in read_context_ranges(corpus, n_slots):
@@ -49,14 +49,16 @@ def count_totals(corpus: CorpusArrays, n_slots: int = 1 << 18) -> CorpusTotals:
         context = corpus.context_of_slot[slot]
         document = corpus.context_document[context]
         by_group += np.bincount(corpus.document_group[document], minlength=N_GROUPS)
-        by_bucket += np.bincount(position_buckets(slot - corpus.context_slot[context]), minlength=N_BUCKETS)
-        row = corpus.document_split[document].astype(np.int64) * corpus.n_vocab + corpus.token_ids[slot]
+        split = corpus.document_split[document].astype(np.int64)
+        bucket = split * N_BUCKETS + position_buckets(slot - corpus.context_slot[context])
+        by_bucket += np.bincount(bucket, minlength=2 * N_BUCKETS)
+        row = split * corpus.n_vocab + corpus.token_ids[slot]
         by_token += np.bincount(row, minlength=2 * corpus.n_vocab)
     return CorpusTotals(
         n_documents=int(has_context.sum()),
         n_tokens=int(by_group.sum()),
         group_n_tokens=by_group,
-        bucket_n_tokens=by_bucket,
+        bucket_n_tokens=by_bucket.reshape(len(Split), N_BUCKETS),
         n_occurrences=by_token.reshape(2, corpus.n_vocab),
     )
 

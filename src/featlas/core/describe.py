@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from featlas.core.aggregate import fold
 from featlas.core.corpus import CorpusArrays
 from featlas.core.corpus_index import CorpusIndex, CorpusTotals
+from featlas.core.duplicates import FiringHashes
 from featlas.core.events import FeatureEvents
 from featlas.core.examples import ExampleLists, ExampleOptions, Examples, choose_top
 from featlas.core.histogram import HistogramResult, Histograms
@@ -72,13 +73,16 @@ class FeatureDescription:
     """What is known of a range of features: the published batch, the full token table, and one column per number.
 
     `columns` hold NaN where a number does not exist. `top_documents` [n, 2, k] are the slots of the peaks of the
-    strongest contexts with distinct documents, per split (−1: fewer), for judging concentration.
+    strongest contexts with distinct documents, per split (−1: fewer), for judging concentration. `firing_hash` [n]
+    tells which features fire at the same positions; that can be seen over all features only, so `batch.duplicate_of` is −1
+    until `published.with_duplicates` fills it in.
     """
 
     batch: FeatureBatch
     token_rows: TokenRows
     columns: dict[str, NDArray]
     top_documents: NDArray[np.int64]
+    firing_hash: NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ class _FirstReading:
     lists: ExampleLists
     tokens: TokenRows
     positions: NDArray[np.int64]
+    firing_hash: NDArray[np.uint64]
     probe_fires: NDArray[np.bool_]
 
 
@@ -120,18 +125,19 @@ def _read_first(
     features: FeatureRange, chunks: Chunks, corpus: CorpusArrays, index: CorpusIndex, options: DescribeOptions
 ) -> _FirstReading:
     n = len(features)
-    moments, histograms, positions = Moments(n), Histograms(n), PositionProfile(n)
+    moments, histograms, positions, hashes = Moments(n), Histograms(n), PositionProfile(n), FiringHashes(n)
     chosen = ExampleOptions(options.seed, options.n_candidates, options.n_uniform, options.n_octave)
     examples = Examples(features.first, n, chosen)
     tokens = TokenTable(features.first, corpus.n_vocab)
     probe_fires = ProbeFires(n, index.probe)
-    fold(chunks(), corpus, moments, histograms, positions, examples, tokens, probe_fires)
+    fold(chunks(), corpus, moments, histograms, positions, hashes, examples, tokens, probe_fires)
     return _FirstReading(
         moments=moments.result(),
         histograms=histograms.result(),
         lists=examples.result(),
         tokens=tokens.result(),
         positions=positions.result(),
+        firing_hash=hashes.result(),
         probe_fires=probe_fires.result(),
     )
 
@@ -171,6 +177,7 @@ def _assemble(
         group_n_fires=moments.group_n_fires,
         group_sum=moments.group_sum,
         flags=find_flags(features, moments.n_fires, totals.n_tokens, options.n_real),
+        duplicate_of=np.full(len(features), -1, dtype=np.int64),
         histogram=first.histograms.events,
         peak_histogram=first.histograms.peaks,
         position_profile=first.positions,
@@ -178,7 +185,7 @@ def _assemble(
         top_tokens=select_top_tokens(first.tokens, totals.n_occurrences.sum(axis=0), options.top_tokens),
         examples=bands,
     )
-    return FeatureDescription(batch, first.tokens, columns, first.lists.by_document)
+    return FeatureDescription(batch, first.tokens, columns, first.lists.by_document, first.firing_hash)
 
 
 def derive_columns(moments: MomentsResult, totals: CorpusTotals, n_contexts: int) -> dict[str, NDArray]:

@@ -10,7 +10,7 @@ from featlas.core.histogram import N_OCTAVES, OCTAVES
 from featlas.core.pairs import PairEventRows, find_sorted, pair_ids
 from featlas.core.segments import argsort_within, concat_ranges, run_lengths, run_starts
 from featlas.core.windows import WindowCounts, window_hashes
-from featlas.domain import Band, ExampleBand, FeatureBatch
+from featlas.domain import Band, ExampleBand, FeatureBatch, FeatureFlag
 
 BAND_NAMES = (Band.TOP, Band.UNIFORM, Band.NEAR_MISS, Band.NON_FIRING, *(f"octave:{octave}" for octave in OCTAVES))
 """Every band by its code; the octave bands come last, in the order of `histogram.OCTAVES`."""
@@ -124,3 +124,9 @@ def with_similar_counts(batch: FeatureBatch, corpus: CorpusArrays, counts: Windo
     parts = np.split(n_similar, ends[:-1]) if len(ends) else []
     bands = [replace(band, n_similar=part) for band, part in zip(batch.examples, parts, strict=True)]
     return replace(batch, examples=bands)
+
+
+def with_duplicates(batch: FeatureBatch, duplicate_of: NDArray[np.int64]) -> FeatureBatch:
+    """The batch with `duplicate_of` [n] of its features, and the flag DUPLICATE where there is one."""
+    flag = np.where(duplicate_of >= 0, np.uint32(FeatureFlag.DUPLICATE), np.uint32(0))
+    return replace(batch, duplicate_of=duplicate_of, flags=batch.flags | flag)

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from featlas.core.corpus import CorpusArrays
 from featlas.core.corpus_index import CorpusIndex, index_corpus
 from featlas.core.describe import DescribeOptions, FeatureDescription, FeatureRange, describe_features
+from featlas.core.duplicates import find_duplicates
 from featlas.core.events import FeatureEvents
 from featlas.core.histogram import EDGES
-from featlas.core.published import published_windows, with_similar_counts
+from featlas.core.published import published_windows, with_duplicates, with_similar_counts
 from featlas.core.quality import QualityTotals, quality_figures
 from featlas.core.windows import WindowCounts, count_windows
-from featlas.domain import Cause, ContextBatch, SnapshotHeader
+from featlas.domain import Cause, ContextBatch, FeatureFlag, SnapshotHeader
 from featlas.pipeline.plan import Plan
 from featlas.pipeline.progress import Progress, Stop
 from featlas.store.artifacts import load_block_extras, read_block_indptr, read_block_slice, save_table
@@ -141,6 +142,7 @@ class Description:
             quality=quality_figures(
                 totals.quality, totals.n_events[:n_real], totals.n_fires_excluded[:n_real], n_tokens
             ),
+            position_n_tokens=self.index.totals.bucket_n_tokens,
         )
 
 
@@ -172,6 +174,7 @@ def describe_run(  # the seven are the whole of what describing rests on
     index = index_corpus(corpus, options.seed)
     columns: dict[str, list[NDArray]] = {}
     windows: list[NDArray[np.uint64]] = []
+    firing_hashes: list[NDArray[np.uint64]] = []
     progress.phase("describing features", n_features, "features")
     ranges = choose_ranges(totals.n_events)
     for number, (first, last) in enumerate(ranges):
@@ -183,18 +186,28 @@ def describe_run(  # the seven are the whole of what describing rests on
         for name, values in described.columns.items():
             columns.setdefault(name, []).append(values)
         columns.setdefault("flags", []).append(described.batch.flags)
+        firing_hashes.append(described.firing_hash)
         _save_spooled(spool / f"{number:06d}.pickle", described)
         progress.advance(last - first)
     return Description(
         spool=spool,
         n_batches=len(ranges),
-        columns={name: np.concatenate(parts) for name, parts in columns.items()},
+        columns=_with_duplicates(
+            {name: np.concatenate(parts) for name, parts in columns.items()}, np.concatenate(firing_hashes)
+        ),
         windows=count_windows(corpus, np.concatenate(windows)),
         index=index,
         corpus=corpus,
         totals=totals,
         n_real=options.n_real,
     )
+
+
+def _with_duplicates(columns: dict[str, NDArray], firing_hash: NDArray[np.uint64]) -> dict[str, NDArray]:
+    """The columns with `duplicate_of` of all features, and their flags with DUPLICATE."""
+    duplicate_of = find_duplicates(firing_hash, columns["n_fires"])
+    flag = np.where(duplicate_of >= 0, np.uint32(FeatureFlag.DUPLICATE), np.uint32(0))
+    return {**columns, "duplicate_of": duplicate_of, "flags": columns["flags"] | flag}
 
 
 def _chunk_reader(plan: Plan, blocks: list[int], first: int, last: int) -> Callable[[], Iterator[FeatureEvents]]:
@@ -214,7 +227,10 @@ def publish_description(description: Description, writer: SnapshotWriter, progre
     progress.phase("publishing", len(description.totals.n_events), "features")
     for described in description.read_batches():
         stop.check()
+        first = described.batch.first_feature
+        duplicate_of = description.columns["duplicate_of"][first : first + len(described.batch)]
         batch = with_similar_counts(described.batch, corpus, description.windows)
+        batch = with_duplicates(batch, duplicate_of)
         writer.add_features(batch)
         for band in batch.examples:
             is_needed[band.context_index] = True

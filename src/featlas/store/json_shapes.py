@@ -55,6 +55,7 @@ def feature_to_json(feature: FeatureStats, state: FeatureState | None = None) ->
         "is_dense": bool(feature.flags & FeatureFlag.DENSE),
         "is_sink_only": bool(feature.flags & FeatureFlag.SINK_ONLY),
         "is_null": bool(feature.flags & FeatureFlag.NULL),
+        "duplicate_of": feature.duplicate_of,
         "n_fires_excluded": feature.n_fires_excluded,
         "intervals": {
             name: None if ends is None else {"low": ends.low, "high": ends.high}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Select, exc, select, update
 from sqlalchemy.orm import Session
 
@@ -211,4 +212,5 @@ def _header_of(snapshot: SnapshotRow) -> SnapshotHeader:
         n_excluded=snapshot.n_excluded,
         histogram_edges=unpack_array(snapshot.histogram_edges, "<f8"),
         quality=snapshot.quality,
+        position_n_tokens=None if snapshot.position_n_tokens is None else np.array(snapshot.position_n_tokens),
     )

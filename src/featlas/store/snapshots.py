@@ -155,6 +155,7 @@ class SnapshotWriter:
                 n_tokens=header.n_tokens,
                 n_excluded=plain_json(header.n_excluded),
                 quality=plain_json(header.quality),
+                position_n_tokens=plain_json(header.position_n_tokens),
                 histogram_edges=pack_array(header.histogram_edges, "<f8"),
             )
             session.add(row)

@@ -19,11 +19,13 @@ def test_any_reading_counts_the_oracles_totals(world: World, n_slots: int):
     totals, corpus = count_totals(world.corpus, n_slots), world.corpus
     context = {slot: int(corpus.context_of_slot[slot]) for slot in world.counted()}
     groups = Counter(int(corpus.document_group[world.document(c)]) for c in context.values())
-    buckets = Counter((slot - int(corpus.context_slot[c])).bit_length() for slot, c in context.items())
+    buckets = Counter(
+        (world.split(c), (slot - int(corpus.context_slot[c])).bit_length()) for slot, c in context.items()
+    )
     assert len(context) == totals.n_tokens
     assert len(set(corpus.context_document.tolist())) == totals.n_documents
     assert [groups[g] for g in range(16)] == totals.group_n_tokens.tolist()
-    assert [buckets[b] for b in range(17)] == totals.bucket_n_tokens.tolist()
+    assert [[buckets[split, b] for b in range(17)] for split in (0, 1)] == totals.bucket_n_tokens.tolist()
     expected = [[counter[t] for t in range(VOCAB)] for counter in statistics.occurrences(world)]
     assert expected == totals.n_occurrences.tolist()
 

@@ -19,11 +19,12 @@ def test_any_cut_gives_the_oracles_profile(world: World, at: list[int]):
     for features in (range(world.n_features), range(2, 4)):
         aggregate = PositionProfile(len(features))
         fold(world.cut(at, features), world.corpus, aggregate)
-        expected = np.zeros((len(features), N_BUCKETS), dtype=np.int64)
+        expected = np.zeros((len(features), 2, N_BUCKETS), dtype=np.int64)
         for row, f in enumerate(features):
             for slot, _ in world.rows(f):
                 context = int(world.corpus.context_of_slot[slot])
-                expected[row, (slot - int(world.corpus.context_slot[context])).bit_length()] += 1
+                position = slot - int(world.corpus.context_slot[context])
+                expected[row, world.split(context), position.bit_length()] += 1
         np.testing.assert_array_equal(expected, aggregate.result())
         assert np.int64 == aggregate.result().dtype
 

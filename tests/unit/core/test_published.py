@@ -14,10 +14,11 @@ from featlas.core.published import (
     firing_pairs,
     list_examples,
     published_windows,
+    with_duplicates,
     with_similar_counts,
 )
 from featlas.core.windows import count_windows, window_hashes
-from featlas.domain import Band, ExampleBand
+from featlas.domain import Band, ExampleBand, FeatureFlag
 
 
 def tables_of(world: World) -> FiringTables:
@@ -134,3 +135,14 @@ def test_a_batch_without_examples_has_no_windows():
     windows = published_windows(batch, world.corpus)
     assert 0 == len(windows)
     assert [] == with_similar_counts(batch, world.corpus, count_windows(world.corpus, windows)).examples
+
+
+def test_duplicates_are_filled_in_with_their_flag():
+    batch = describe_world(make_world(21, "small integers"), []).batch
+    duplicate_of = np.array([-1, 0, -1, 7, -1])
+    filled = with_duplicates(batch, duplicate_of)
+    assert duplicate_of.tolist() == filled.duplicate_of.tolist()
+    flag = np.uint32(FeatureFlag.DUPLICATE)
+    assert [False, True, False, True, False] == ((filled.flags & flag) > 0).tolist()
+    np.testing.assert_array_equal(batch.flags, filled.flags & ~flag)
+    assert [-1] * 5 == batch.duplicate_of.tolist()

@@ -39,6 +39,7 @@ KEYS = [
     "is_dense",
     "is_sink_only",
     "is_null",
+    "duplicate_of",
     "n_fires_excluded",
     "intervals",
 ]
