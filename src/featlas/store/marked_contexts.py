@@ -48,11 +48,14 @@ class MarkedContext:
 
 
 def read_marked(session: Session, run_id: int, bands: Sequence[tuple[ExampleBand, range]]) -> list[list[MarkedContext]]:
-    """Of each band the examples at these places, with their contexts; places beyond the end are left out."""
-    chosen = [(band, range(places.start, min(places.stop, len(band.context_index)))) for band, places in bands]
-    wanted = {int(band.context_index[at]) for band, places in chosen for at in places}
+    """Of each band the examples at these places, with their contexts; places beyond the end are left out.
+
+    Places count in the order in which examples are shown: the top band's by strength, others' as they are stored.
+    """
+    chosen = [(band, list(enumerate(_shown_order(band)))[places.start : places.stop]) for band, places in bands]
+    wanted = {int(band.context_index[at]) for band, shown in chosen for _, at in shown}
     contexts = load_contexts(session, run_id, wanted)
-    return [[_marked(band, at, contexts) for at in places] for band, places in chosen]
+    return [[_marked(band, place, at, contexts) for place, at in shown] for band, shown in chosen]
 
 
 def read_strongest(
@@ -71,10 +74,10 @@ def read_strongest(
             )
         )
         bands += [unpack_examples(content, index, str(Band.TOP), n_in_band) for index, n_in_band, content in rows]
-    strongest = [(band, _largest(band)) for band in bands if len(band.context_index)]
-    marked = read_marked(session, run_id, [(band, range(at, at + 1)) for band, at in strongest])
-    for (band, _), found in zip(strongest, marked, strict=True):
-        yield band.feature_index, found[0]
+    marked = read_marked(session, run_id, [(band, range(1)) for band in bands])
+    for band, found in zip(bands, marked, strict=True):
+        if found:
+            yield band.feature_index, found[0]
 
 
 def load_contexts(session: Session, run_id: int, wanted: Iterable[int]) -> dict[int, StoredContext]:
@@ -96,19 +99,24 @@ def load_contexts(session: Session, run_id: int, wanted: Iterable[int]) -> dict[
     return contexts
 
 
-def _largest(band: ExampleBand) -> int:
-    """The example of the largest peak: `top` lists each split's strongest, one split after the other."""
-    is_peak = band.position == np.repeat(band.peak_position, np.diff(band.indptr.astype(np.int64)))
-    example = np.repeat(np.arange(len(band.context_index)), np.diff(band.indptr.astype(np.int64)))[is_peak]
-    return int(example[np.argmax(np.abs(band.value[is_peak]))])
+def _shown_order(band: ExampleBand) -> list[int]:
+    """`top` is stored split by split, each by strength; people see one list."""
+    n = len(band.context_index)
+    if band.band != Band.TOP:
+        return list(range(n))
+    n_events = np.diff(band.indptr.astype(np.int64))
+    is_peak = band.position == np.repeat(band.peak_position, n_events)
+    size = np.zeros(n)
+    size[np.repeat(np.arange(n), n_events)[is_peak]] = np.abs(band.value[is_peak])
+    return np.argsort(-size, kind="stable").tolist()
 
 
-def _marked(band: ExampleBand, at: int, contexts: Mapping[int, StoredContext]) -> MarkedContext:
+def _marked(band: ExampleBand, place: int, at: int, contexts: Mapping[int, StoredContext]) -> MarkedContext:
     events = slice(int(band.indptr[at]), int(band.indptr[at + 1]))
     return MarkedContext(
         context=contexts[int(band.context_index[at])],
         band=band.band,
-        place=at,
+        place=place,
         split=Split(int(band.split[at])),
         n_similar=int(band.n_similar[at]),
         peak=int(band.peak_position[at]),

@@ -1,0 +1,45 @@
+import pytest
+from tests.unit.api.conftest import Served
+
+
+@pytest.fixture
+def dialect() -> str:
+    return "sqlite"
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8765", "127.0.0.1:1", "[::1]:8765", "LOCALHOST"])
+def test_this_machines_names_are_answered(served: Served, host: str):
+    assert served.client.get("/api/v1/health", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["example.org", "localhost.example.org", "127.0.0.1.example.org", "10.0.0.1", "", "[x"]
+)
+def test_a_foreign_name_that_points_here_is_refused(served: Served, host: str):
+    answer = served.client.get("/api/v1/runs", headers={"Host": host})
+    assert answer.status_code == 403
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_another_sites_page_may_not_write(served: Served):
+    body = {"kind": "extraction", "spec": {}}
+    answer = served.client.post("/api/v1/jobs", json=body, headers={"Origin": "https://example.org"})
+    assert answer.status_code == 403
+    assert "https://example.org" in answer.json()["detail"]
+
+
+def test_our_own_page_may(served: Served):
+    headers = {"Origin": "http://localhost:8765", "Host": "localhost:8765"}
+    assert served.client.post("/api/v1/jobs", json={"kind": "?", "spec": {}}, headers=headers).status_code == 422
+
+
+def test_another_port_of_this_machine_is_another_site(served: Served):
+    headers = {"Origin": "http://localhost:3000", "Host": "localhost:8765"}
+    assert served.client.get("/api/v1/health", headers=headers).status_code == 403
+
+
+def test_a_form_of_another_site_is_no_json(served: Served):
+    answer = served.client.post(
+        "/api/v1/jobs", content='{"kind": "extraction", "spec": {}}', headers={"Content-Type": "text/plain"}
+    )
+    assert answer.status_code == 422
