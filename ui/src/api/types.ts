@@ -1,0 +1,24 @@
+import type { Schemas } from "./client";
+
+export type Health = Schemas["Health"];
+export type Run = Schemas["Run"];
+export type RunBrief = Schemas["RunBrief"];
+export type Sae = Schemas["Sae"];
+export type Feature = Schemas["Feature"];
+export type FeatureRow = Schemas["FeatureRow"];
+export type FeatureLabels = Schemas["FeatureLabels"];
+export type Label = Schemas["Label"];
+export type LabelBrief = Schemas["LabelBrief"];
+export type BandExamples = Schemas["BandExamples"];
+export type Example = Schemas["Example"];
+export type TokenText = Schemas["TokenText"];
+export type Mark = Schemas["Mark"];
+export type TopToken = Schemas["TopToken"];
+export type Histogram = Schemas["Histogram"];
+export type Interval = Schemas["Interval"];
+export type Facets = Schemas["Facets"];
+export type ReadQuery = Schemas["ReadQuery"];
+export type QueryPart = Schemas["QueryPart"];
+export type Job = Schemas["Job"];
+export type JobEvent = Schemas["JobEvent"];
+export type DocumentPiece = Schemas["Document"];

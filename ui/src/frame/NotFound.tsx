@@ -1,0 +1,11 @@
+import { Link } from "@tanstack/react-router";
+
+import { Empty } from "../parts/states";
+
+export function NotFound() {
+  return (
+    <Empty title="There is no such page">
+      <Link to="/" className="btn">To the library</Link>
+    </Empty>
+  );
+}

@@ -1,0 +1,101 @@
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { ChevronDown, CircleHelp, Monitor, Moon, Sun } from "lucide-react";
+import type { ReactNode } from "react";
+
+import { runsQuery } from "../api/queries";
+import type { Run } from "../api/types";
+import * as format from "../lib/format";
+import { setTheme, useTheme } from "../lib/theme";
+import { Menu } from "../parts/Menu";
+
+export function TopBar({ jobs, onHelp }: { jobs: ReactNode; onHelp: () => void }) {
+  return (
+    <header className="flex h-11 items-center gap-2 border-b border-line bg-surface px-3">
+      <RunSwitcher />
+      <div className="ml-auto flex items-center gap-1.5">
+        {jobs}
+        <ThemeSwitch />
+        <button type="button" className="btn btn-quiet px-1.5" onClick={onHelp} aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)">
+          <CircleHelp size={17} aria-hidden />
+        </button>
+      </div>
+    </header>
+  );
+}
+
+const THEMES = [
+  { value: "system", text: "As the system", icon: Monitor },
+  { value: "light", text: "Light", icon: Sun },
+  { value: "dark", text: "Dark", icon: Moon },
+] as const;
+
+function ThemeSwitch() {
+  const theme = useTheme();
+  const Icon = THEMES.find((t) => t.value === theme)?.icon ?? Monitor;
+  return (
+    <Menu
+      trigger={<Icon size={16} aria-hidden />}
+      label={`Theme: ${theme}`}
+      title="Theme (T)"
+      className="btn btn-quiet px-1.5"
+      items={THEMES.map(({ value, text }) => ({ key: value, label: text, isChosen: value === theme, run: () => setTheme(value) }))}
+    />
+  );
+}
+
+/** The run that a page without `run=` means is the newest finished one of its SAE. */
+function findRun(runs: Run[], sae: string, run: string | undefined): Run | undefined {
+  const own = runs.filter((r) => r.sae === sae || String(r.sae_name) === sae);
+  if (run === undefined) return own.find((r) => r.state === "finished") ?? own[0];
+  return own.find((r) => String(r.id) === run || r.uid === run || r.name === run);
+}
+
+function RunSwitcher() {
+  const { sae } = useParams({ strict: false });
+  const search = useSearch({ strict: false });
+  const navigate = useNavigate();
+  const query = useInfiniteQuery(runsQuery);
+  const runs = (query.data?.pages ?? []).flatMap((page) => page.items);
+  if (!sae) return <span className="text-sm font-semibold tracking-tight">Featlas</span>;
+  const current = findRun(runs, sae, search.run);
+  const newest = (run: Run) => findRun(runs, run.sae, undefined)?.id === run.id;
+  const items = runs.map((run) => ({
+    key: run.uid,
+    label: <RunLine run={run} />,
+    isChosen: run.id === current?.id,
+    run: () =>
+      void navigate({
+        to: "/s/$sae/features",
+        params: { sae: run.sae },
+        search: { run: newest(run) ? undefined : String(run.id), q: search.q, sort: search.sort },
+      }),
+  }));
+  return (
+    <Menu
+      align="start"
+      label={`SAE and run: ${current ? `${current.sae_name}, ${current.name}` : sae}. Switch`}
+      className="btn btn-quiet min-w-0 max-w-[min(62vw,560px)] text-fg"
+      trigger={
+        <>
+          <span className="truncate">{current?.sae_name ?? sae}</span>
+          {current && <span className="truncate text-muted max-sm:hidden">{current.name}</span>}
+          <ChevronDown size={14} className="shrink-0 text-muted" aria-hidden />
+        </>
+      }
+      items={items}
+    />
+  );
+}
+
+function RunLine({ run }: { run: Run }) {
+  return (
+    <span className="block min-w-0">
+      <span className="block truncate font-medium">{run.sae_name}</span>
+      <span className="block truncate text-xs text-muted">
+        {run.name} · {run.model} · {run.hook_point} · {format.brief(run.n_features)} features · {format.brief(run.n_tokens)} tokens
+        {run.state === "pending" && " · in progress"}
+      </span>
+    </span>
+  );
+}

@@ -1,0 +1,67 @@
+/** The part of an address after "?", as plain text: readable, short, and checked by each route. */
+
+export type Search = Record<string, string | undefined>;
+
+export function parseSearch(text: string): Search {
+  return Object.fromEntries(new URLSearchParams(text));
+}
+
+/** Colons, commas, dots and the like are legal in a query and far easier to read unescaped. */
+export function stringifySearch(search: Record<string, unknown>): string {
+  const pairs = Object.entries(search).filter(([, x]) => x !== undefined && x !== null && x !== "");
+  const escape = (x: string) =>
+    encodeURIComponent(x)
+      .replace(/%(3A|2C|2F|3C|3E|3D|40|24|21|2A|7E)/gi, (code, hex: string) => (hex.toUpperCase() === "3C" || hex.toUpperCase() === "3E" ? code : decodeURIComponent(code)))
+      .replaceAll("%20", "+");
+  return pairs.length ? `?${pairs.map(([name, x]) => `${name}=${escape(String(x))}`).join("&")}` : "";
+}
+
+export const text = (x: unknown): string | undefined => (typeof x === "string" && x.trim() !== "" ? x : undefined);
+
+export function oneOf<T extends string>(x: unknown, allowed: readonly T[], usual: T): T | undefined {
+  return allowed.includes(x as T) && x !== usual ? (x as T) : undefined;
+}
+
+export function index(x: unknown): number | undefined {
+  const n = typeof x === "string" && /^\d{1,9}$/.test(x) ? Number(x) : typeof x === "number" ? x : Number.NaN;
+  return Number.isInteger(n) && n >= 0 ? n : undefined;
+}
+
+export type FeaturesSearch = {
+  run?: string | undefined;
+  q?: string | undefined;
+  sort?: string | undefined;
+  view?: "cards" | undefined;
+  at?: number | undefined;
+};
+
+export const featuresSearch = (search: Record<string, unknown>): FeaturesSearch => ({
+  run: text(search["run"]),
+  q: text(search["q"]),
+  sort: text(search["sort"]),
+  view: oneOf(search["view"], ["table", "cards"], "table") as "cards" | undefined,
+  at: index(search["at"]),
+});
+
+export const RANGES = ["stacked", "snippet", "full"] as const;
+export type Reach = (typeof RANGES)[number];
+
+export type FeatureSearch = {
+  run?: string | undefined;
+  q?: string | undefined;
+  sort?: string | undefined;
+  band?: string | undefined;
+  range?: Reach | undefined;
+  scale?: "log" | undefined;
+  breaks?: "1" | undefined;
+};
+
+export const featureSearch = (search: Record<string, unknown>): FeatureSearch => ({
+  run: text(search["run"]),
+  q: text(search["q"]),
+  sort: text(search["sort"]),
+  band: text(search["band"]),
+  range: oneOf(search["range"], RANGES, "snippet"),
+  scale: oneOf(search["scale"], ["linear", "log"], "linear") as "log" | undefined,
+  breaks: search["breaks"] === "1" ? "1" : undefined,
+});

@@ -1,0 +1,63 @@
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
+
+import { ROOT } from "./api/client";
+import { Frame } from "./frame/Frame";
+import { featureSearch, featuresSearch, parseSearch, stringifySearch, text } from "./lib/search";
+import { FeaturesScreen } from "./screens/features/FeaturesScreen";
+import { LibraryScreen } from "./screens/library/LibraryScreen";
+import { NotFound } from "./frame/NotFound";
+
+const root = createRootRoute({ component: Frame, notFoundComponent: NotFound });
+
+const library = createRoute({ getParentRoute: () => root, path: "/", component: LibraryScreen });
+
+const sae = createRoute({
+  getParentRoute: () => root,
+  path: "/s/$sae",
+  beforeLoad: ({ params, location }) => {
+    if (/\/s\/[^/]+\/?$/.test(location.pathname)) throw redirect({ to: "/s/$sae/features", params });
+  },
+});
+
+const features = createRoute({
+  getParentRoute: () => root,
+  path: "/s/$sae/features",
+  validateSearch: featuresSearch,
+  component: FeaturesScreen,
+});
+
+const feature = createRoute({
+  getParentRoute: () => root,
+  path: "/s/$sae/f/$index",
+  validateSearch: featureSearch,
+  component: lazyRouteComponent(() => import("./screens/feature/FeatureScreen"), "FeatureScreen"),
+});
+
+const jobs = createRoute({
+  getParentRoute: () => root,
+  path: "/jobs",
+  validateSearch: (search: Record<string, unknown>): { state?: string | undefined } => ({ state: text(search["state"]) }),
+  component: lazyRouteComponent(() => import("./screens/jobs/JobsScreen"), "JobsScreen"),
+});
+
+const job = createRoute({
+  getParentRoute: () => root,
+  path: "/jobs/$job",
+  component: lazyRouteComponent(() => import("./screens/jobs/JobScreen"), "JobScreen"),
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([library, sae, features, feature, jobs, job]),
+  basepath: ROOT.pathname,
+  parseSearch,
+  stringifySearch,
+  defaultPreload: "intent",
+  defaultPreloadStaleTime: 0,
+  scrollRestoration: false,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

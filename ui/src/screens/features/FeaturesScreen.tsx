@@ -1,0 +1,160 @@
+import { useQuery } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
+import { LayoutGrid, ListFilter, Rows3 } from "lucide-react";
+import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
+
+import { ApiError } from "../../api/client";
+import { columnsQuery, matchesQuery, type Matches } from "../../api/queries";
+import { filterIds, type Range } from "../../lib/binning";
+import { plural, whole, words } from "../../lib/format";
+import { useKeys } from "../../lib/keys";
+import { announce } from "../../lib/live";
+import type { FeaturesSearch } from "../../lib/search";
+import { SORTS } from "../../lib/suggest";
+import { replaceTerm } from "../../lib/terms";
+import { useTitle } from "../../lib/title";
+import { Dialog } from "../../parts/Dialog";
+import { Menu } from "../../parts/Menu";
+import { Segmented } from "../../parts/small";
+import { Bones, ErrorNote } from "../../parts/states";
+import { EmptyResult } from "./EmptyResult";
+import { FacetPanel } from "./FacetPanel";
+import { FeatureCards } from "./FeatureCards";
+import { FeatureTable } from "./FeatureTable";
+import { HistogramStrip } from "./HistogramStrip";
+import { QueryBar } from "./QueryBar";
+
+const Peek = lazy(() => import("../feature/Peek"));
+const route = getRouteApi("/s/$sae/features");
+
+/** What was last answered stays on screen while a new query loads, or cannot be read. */
+function useLastMatches(sae: string, search: FeaturesSearch) {
+  const query = useQuery(matchesQuery({ sae, ...search }));
+  const last = useRef<{ sae: string; matches: Matches } | null>(null);
+  if (query.data) last.current = { sae, matches: query.data };
+  const matches = query.data ?? (last.current?.sae === sae ? last.current.matches : undefined);
+  return { query, matches, isStale: query.isPlaceholderData || (query.isError && matches !== undefined) };
+}
+
+export function FeaturesScreen() {
+  const { sae } = route.useParams();
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const { q = "", sort, view = "table", at } = search;
+  const list = { sae, run: search.run, q, sort };
+  const { query, matches, isStale } = useLastMatches(sae, search);
+  const columns = useQuery(columnsQuery(sae, search.run, matches?.snapshot));
+  const [brush, setBrush] = useState<Range | null>(null);
+  const [peeked, setPeeked] = useState<number | null>(null);
+  const [isFilterOpen, setFilterOpen] = useState(false);
+  useTitle(q ? `${q} · Features` : "Features");
+
+  // The list that is shown: the answer, narrowed by a brush that has not become a term yet.
+  const ids = useMemo(
+    () => (!matches ? new Uint32Array() : brush && columns.data ? filterIds(matches.ids, [brush], columns.data) : matches.ids),
+    [matches, brush, columns.data],
+  );
+  useEffect(() => {
+    if (!query.isPlaceholderData) setBrush(null);
+  }, [query.isPlaceholderData, query.data, query.isError]);
+  useEffect(() => {
+    if (matches && !isStale) announce(`${plural(matches.n_matches, "feature")} of ${whole(matches.n_features)}`);
+  }, [matches, isStale]);
+
+  const [active, setActive] = useActive(ids, at);
+  const change = useCallback(
+    (next: Partial<FeaturesSearch>, replace = false) => void navigate({ search: (before) => ({ ...before, ...next }), replace }),
+    [navigate],
+  );
+  const setQ = useCallback((text: string) => change({ q: text || undefined, at: undefined }), [change]);
+  const open = async (id: number) => {
+    await navigate({ search: (before) => ({ ...before, at: id }), replace: true });
+    await navigate({ to: "/s/$sae/f/$index", params: { sae, index: String(id) }, search: { run: search.run, q: search.q, sort } });
+  };
+  const move = (step: number) => ids.length > 0 && setActive(Math.max(0, Math.min(ids.length - 1, active + step)));
+  const parts = matches?.query.parts ?? [];
+  const here = ids[active];
+
+  useKeys("List", {
+    j: ["Next feature", () => move(1)],
+    k: ["Feature before", () => move(-1)],
+    Enter: ["Open the feature", () => here !== undefined && void open(here)],
+    o: ["Peek at the feature", () => here !== undefined && setPeeked(here)],
+    Escape: ["Take the query out", () => q && setQ("")],
+  });
+
+  const body = {
+    of: { sae, run: search.run, snapshot: matches?.snapshot }, ids, search, sort: matches?.query.sort ?? [], active,
+    onActive: setActive, onOpen: (id: number) => void open(id), onPeek: setPeeked, onSort: (key: string) => change({ sort: key, at: undefined }),
+  };
+  const isBadQuery = query.error instanceof ApiError && query.error.problem?.position;
+  return (
+    <div className="flex h-full min-h-0 flex-col">
+      <h1 className="sr-only">Features</h1>
+      <div className="space-y-2 border-b border-line bg-surface px-3 pt-2.5 pb-1.5 sm:px-4">
+        <QueryBar q={q} parts={parts} error={query.error} isBusy={query.isFetching && !query.isPending} onChange={setQ} />
+        {columns.data && matches && (
+          <HistogramStrip
+            columns={columns.data} nFeatures={matches.n_features} ids={ids} parts={parts} brush={brush} onBrush={setBrush}
+            onCommit={(names, term, range) => {
+              setBrush(range);
+              setQ(replaceTerm(q, parts, [...names], term));
+            }}
+          />
+        )}
+        {!columns.data && !columns.isError && <div className="h-[82px]" />}
+        {columns.isError && <ErrorNote error={columns.error} what="The histograms could not be loaded." retry={() => void columns.refetch()} />}
+      </div>
+      <div className="flex min-h-0 flex-1">
+        <aside aria-label="Filters" className="w-56 shrink-0 overflow-y-auto border-r border-line px-2 py-3 max-lg:hidden">
+          <FacetPanel list={list} parts={parts} onChange={setQ} />
+        </aside>
+        <section aria-label="Matches" aria-busy={query.isFetching} className={`flex min-w-0 flex-1 flex-col bg-surface ${isStale && !brush ? "opacity-60" : ""}`}>
+          <div className="flex h-10 shrink-0 items-center gap-2 border-b border-line px-3">
+            <button type="button" className="btn lg:hidden" onClick={() => setFilterOpen(true)}><ListFilter size={14} aria-hidden /> Filters</button>
+            <p className="num min-w-0 truncate text-sm">
+              {matches && <><strong className="font-semibold">{whole(ids.length)}</strong> <span className="text-muted">of {whole(matches.n_features)}<span className="max-sm:hidden"> features</span></span></>}
+            </p>
+            <div className="ml-auto flex items-center gap-2">
+              <SortMenu keys={matches?.query.sort ?? []} onChange={(key) => change({ sort: key === "-activation_frequency" ? undefined : key, at: undefined })} />
+              <Segmented
+                label="View" value={view} onChange={(next) => change({ view: next === "cards" ? next : undefined, at: here })}
+                options={[{ value: "table", text: <Rows3 size={14} aria-label="Table" />, title: "Table" }, { value: "cards", text: <LayoutGrid size={14} aria-label="Cards" />, title: "Cards" }]}
+              />
+            </div>
+          </div>
+          {query.isError && !isBadQuery && <div className="p-3"><ErrorNote error={query.error} what="The features could not be listed." retry={() => void query.refetch()} /></div>}
+          {!matches && query.isPending && <div className="p-4"><Bones rows={10} className="h-9" /></div>}
+          {matches && ids.length === 0 && !brush && <div className="overflow-auto"><EmptyResult list={list} parts={parts} onChange={setQ} /></div>}
+          {ids.length > 0 && (view === "cards" ? <FeatureCards {...body} /> : <FeatureTable {...body} />)}
+        </section>
+      </div>
+      {isFilterOpen && <Dialog title="Filters" label="Filters" width="360px" onClose={() => setFilterOpen(false)}><FacetPanel list={list} parts={parts} onChange={setQ} /></Dialog>}
+      {peeked !== null && <Suspense><Peek sae={sae} search={search} ids={ids} index={peeked} onIndex={setPeeked} onOpen={(id) => void open(id)} onClose={() => setPeeked(null)} /></Suspense>}
+    </div>
+  );
+}
+
+/** The place in the list that has the focus; a link may say by `at` which feature that is. */
+function useActive(ids: Uint32Array, at: number | undefined): [number, (place: number) => void] {
+  const [active, setActive] = useState<number | null>(null);
+  const linked = useMemo(() => (at === undefined ? 0 : Math.max(0, ids.indexOf(at))), [ids, at]);
+  const seen = useRef(ids);
+  useEffect(() => {
+    if (seen.current !== ids) setActive(null);
+    seen.current = ids;
+  }, [ids]);
+  return [Math.min(active ?? linked, Math.max(0, ids.length - 1)), setActive];
+}
+
+function SortMenu({ keys, onChange }: { keys: string[]; onChange: (key: string) => void }) {
+  const current = keys[0] ?? "";
+  const name = SORTS.find(([key]) => key === current)?.[1] ?? words(current.replace(/^-/, ""));
+  return (
+    <Menu
+      label={`Sort: ${name}`}
+      trigger={<><span className="text-muted max-sm:hidden">Sort</span> {name}</>}
+      items={SORTS.map(([key, text]) => ({ key, label: text, hint: key, isChosen: key === current, run: () => onChange(key) }))}
+    />
+  );
+}
