@@ -84,7 +84,10 @@ async function sendRows(key: string, name: string, run: string | undefined) {
       const found = new Map(rows.items.map((row) => [row.feature_index, row]));
       for (const [id, asks] of part) {
         const row = found.get(id);
-        for (const ask of asks) row ? ask.resolve(row) : ask.reject(new Error(`there is no feature ${id}`));
+        for (const ask of asks) {
+          if (row) ask.resolve(row);
+          else ask.reject(new Error(`there is no feature ${id}`));
+        }
       }
     } catch (error) {
       for (const [, asks] of part) for (const ask of asks) ask.reject(error as Error);

@@ -1,7 +1,7 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useParams } from "@tanstack/react-router";
 import { BarChart3, LibraryBig, ListChecks } from "lucide-react";
-import { Suspense, lazy, useEffect, useState } from "react";
+import { Suspense, lazy, useState } from "react";
 
 import { healthQuery, runsQuery } from "../api/queries";
 import { useKeys } from "../lib/keys";
@@ -91,9 +91,7 @@ function Offline() {
   const health = useQuery(healthQuery);
   const [first, setFirst] = useState<string | null>(null);
   const version = health.data?.version ?? null;
-  useEffect(() => {
-    if (version !== null) setFirst((known) => known ?? version);
-  }, [version]);
+  if (first === null && version !== null) setFirst(version);
   if (health.isError) {
     return (
       <p role="alert" className="bg-bad-wash px-4 py-1.5 text-center text-sm">

@@ -6,7 +6,7 @@ export type Axis = { field: string; log: boolean; low: number; high: number; bin
 export type Range = { field: string; low: number; high: number };
 
 /** Rounds a column's extent out to whole bins; null where no value can be drawn. */
-export function makeAxis(field: string, values: Column, log: boolean, bins = 40): Axis | null {
+export function makeAxis(field: string, values: Column, log: boolean, bins = 36): Axis | null {
   let low = Infinity;
   let high = -Infinity;
   for (let i = 0; i < values.length; i++) {
@@ -21,7 +21,7 @@ export function makeAxis(field: string, values: Column, log: boolean, bins = 40)
   const from = Math.floor(Math.log10(low) * step) / step;
   let to = Math.ceil(Math.log10(high) * step) / step;
   if (to <= from) to = from + 1 / step;
-  return { field, log, low: 10 ** from, high: 10 ** to, bins: Math.min(bins, Math.round((to - from) * step * 2)) };
+  return { field, log, low: 10 ** from, high: 10 ** to, bins };
 }
 
 /** 0 … 1 along the axis. */

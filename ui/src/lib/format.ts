@@ -37,7 +37,7 @@ export function percent(share: number | null | undefined): string {
   if (p === 0) return "0 %";
   if (p < 0.01) return `${scientific(p)} %`;
   if (p >= 99.95 && p < 100) return "> 99.9 %";
-  return `${p >= 10 ? trim(p.toFixed(1)) : trim(p.toPrecision(2))} %`;
+  return p === 100 ? "100 %" : `${p >= 10 ? p.toFixed(1) : p.toPrecision(2)} %`;
 }
 
 /** A frequency: a percentage where people think in one, else a power of ten. */

@@ -66,9 +66,9 @@ export function useKeys(group: string, keys: Record<string, [label: string, run:
   });
   const names = Object.keys(keys).join("|");
   useEffect(() => {
-    const list = Object.entries(latest.current).map(([name, [label]]) => ({
+    const list = names.split("|").map((name) => ({
       keys: name,
-      label,
+      label: latest.current[name]?.[0] ?? "",
       group,
       run: (event: KeyboardEvent) => latest.current[name]?.[1](event),
     }));

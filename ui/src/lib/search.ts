@@ -7,12 +7,13 @@ export function parseSearch(text: string): Search {
 }
 
 /** Colons, commas, dots and the like are legal in a query and far easier to read unescaped. */
+const escape = (x: string): string =>
+  encodeURIComponent(x)
+    .replace(/%(3A|2C|2F|3D|40|24|21|2A|7E)/gi, (code) => decodeURIComponent(code))
+    .replaceAll("%20", "+");
+
 export function stringifySearch(search: Record<string, unknown>): string {
   const pairs = Object.entries(search).filter(([, x]) => x !== undefined && x !== null && x !== "");
-  const escape = (x: string) =>
-    encodeURIComponent(x)
-      .replace(/%(3A|2C|2F|3C|3E|3D|40|24|21|2A|7E)/gi, (code, hex: string) => (hex.toUpperCase() === "3C" || hex.toUpperCase() === "3E" ? code : decodeURIComponent(code)))
-      .replaceAll("%20", "+");
   return pairs.length ? `?${pairs.map(([name, x]) => `${name}=${escape(String(x))}`).join("&")}` : "";
 }
 

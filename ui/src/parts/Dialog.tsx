@@ -9,15 +9,20 @@ export function Dialog({ title, label, onClose, width = "720px", actions, childr
   useEffect(() => {
     const opener = document.activeElement;
     dialog.current?.showModal();
+    // Not the first button: a key pressed at once should mean the dialog, and Tab goes on from here.
+    if (!dialog.current?.querySelector("[autofocus], form")) dialog.current?.focus();
     return () => {
       if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
     };
   }, []);
   return (
+    // Esc does for the keyboard what a click beside it does for the pointer.
+    // oxlint-disable-next-line jsx-a11y/click-events-have-key-events
     <dialog
       ref={dialog}
       aria-label={label}
-      className="modal"
+      tabIndex={-1}
+      className="modal outline-none"
       style={{ width }}
       onCancel={(event) => {
         event.preventDefault();

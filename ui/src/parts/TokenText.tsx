@@ -58,8 +58,9 @@ function paintRun(run: Run, key: number, paint: Paint): ReactNode {
   const step = stepOf(mark.value, paint.max, paint.scale);
   const shown = glyph(run.text);
   const share = mark.value === null ? "does not fire" : `activation ${format.value(mark.value)}, ${format.percent(mark.value / paint.max)} of max`;
+  const lead = shown === null && run.text.startsWith(" ") ? 1 : 0;
   const focus = paint.still ? {} : { tabIndex: run.isPeak ? 0 : -1, role: "img", "aria-label": `${shown ?? run.text.trim()}, ${share}` };
-  return (
+  const element = (
     <span
       key={key}
       className="tk"
@@ -71,9 +72,11 @@ function paintRun(run: Run, key: number, paint: Paint): ReactNode {
       data-neg={(mark.value ?? 0) < 0 || undefined}
       {...focus}
     >
-      {run.text}
+      {run.text.slice(lead)}
     </span>
   );
+  // A token's leading space stands before the mark: at the end of a line it would draw a box around nothing.
+  return lead ? [run.text.slice(0, lead), element] : element;
 }
 
 function withBreaks(text: string, key: number): ReactNode[] {

@@ -50,7 +50,7 @@ export function Flag({ name, tip = true }: { name: string; tip?: boolean }) {
 
 export function TokenChip({ token, children }: { token: string; children?: ReactNode }) {
   return (
-    <span className="inline-flex max-w-36 items-baseline gap-1 rounded border border-line bg-raised px-1 text-xs leading-[18px]">
+    <span className="inline-flex max-w-40 min-w-0 items-baseline gap-1 rounded border border-line bg-raised px-1 text-xs leading-[18px] font-normal">
       <span className="truncate font-mono" dir="auto">{format.visibleToken(token)}</span>
       {children}
     </span>

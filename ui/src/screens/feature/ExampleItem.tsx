@@ -24,7 +24,7 @@ export const ExampleItem = memo(function ExampleItem(props: Props) {
     still.remember();
     setOpen(!isOpen);
   };
-  useLayoutEffect(still.settle, [isOpen, still]);
+  useLayoutEffect(() => still.settle());
   const onTextClick = (event: MouseEvent) => {
     if (!isOpen && (window.getSelection()?.isCollapsed ?? true) && event.detail < 2) toggle();
   };
@@ -55,17 +55,17 @@ type Still = { remember: () => void; settle: () => void };
 
 /** Keeps the peak at its height on screen while the text around it changes. */
 function useStill(item: RefObject<HTMLElement | null>): Still {
+  const before = useRef<number | null>(null);
   return useMemo(() => {
-    let before: number | null = null;
     const top = () => item.current?.querySelector(".tk[data-peak]")?.getBoundingClientRect().top ?? null;
     return {
       remember: () => {
-        before = top();
+        before.current = top();
       },
       settle: () => {
         const now = top();
-        if (before !== null && now !== null) document.getElementById("main")?.scrollBy({ top: now - before, behavior: "instant" });
-        before = null;
+        if (before.current !== null && now !== null) document.getElementById("main")?.scrollBy({ top: now - before.current, behavior: "instant" });
+        before.current = null;
       },
     };
   }, [item]);
@@ -78,12 +78,14 @@ function OpenDocument({ example, sae, index, run, max, scale, breaks, still }: P
   const n = Math.min(4096, example.token_offset - first + example.content.ends.length + reach);
   const query = useQuery(documentQuery(sae, example.document, { run, feature: index, first, n }));
   const loaded = query.data;
+  // What is on screen must be measured before the new text takes its place, which only an effect can do.
   useEffect(() => {
     if (!loaded) return;
     still.remember();
+    // oxlint-disable-next-line react/set-state-in-effect
     setPiece(loaded);
   }, [loaded, still]);
-  useLayoutEffect(still.settle, [piece, still]);
+  useLayoutEffect(() => still.settle());
   const title = piece?.metadata["title"];
   const isWhole = piece && piece.first_token === 0 && piece.n_tokens >= piece.n_document_tokens;
   return (

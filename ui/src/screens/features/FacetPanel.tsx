@@ -44,7 +44,7 @@ function FacetEntry({ entry, isOn, most, onToggle }: { entry: Entry; isOn: boole
         {isOn && <Check size={12} className="shrink-0 text-data-text" aria-hidden />}
         <span className="min-w-0 flex-1 truncate">{entry.label}</span>
         <span className="num text-xs text-muted">{whole(entry.n)}</span>
-        <i aria-hidden className="absolute bottom-0 left-2 h-[2px] rounded-full bg-data opacity-50" style={{ width: `calc((100% - 16px) * ${most ? entry.n / most : 0})` }} />
+        {entry.n > most / 50 && <i aria-hidden className="absolute bottom-0 left-2 h-[2px] rounded-full bg-data opacity-50" style={{ width: `calc((100% - 16px) * ${most ? entry.n / most : 0})` }} />}
       </button>
     </li>
   );

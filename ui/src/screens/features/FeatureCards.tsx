@@ -10,7 +10,7 @@ import type { BodyProps } from "./FeatureTable";
 import { RowFlags, RowHistogram, RowLabel, RowSnippet, RowTokens } from "./RowParts";
 import { useRows } from "./useRows";
 
-const HEIGHT = 190;
+const HEIGHT = 160;
 
 /** The same matches as cards: more text of each, fewer at a time. */
 export function FeatureCards({ of, ids, search, active, onActive, onPeek }: BodyProps) {

@@ -30,9 +30,12 @@ const route = getRouteApi("/s/$sae/features");
 /** What was last answered stays on screen while a new query loads, or cannot be read. */
 function useLastMatches(sae: string, search: FeaturesSearch) {
   const query = useQuery(matchesQuery({ sae, ...search }));
-  const last = useRef<{ sae: string; matches: Matches } | null>(null);
-  if (query.data) last.current = { sae, matches: query.data };
-  const matches = query.data ?? (last.current?.sae === sae ? last.current.matches : undefined);
+  const [last, setLast] = useState<{ sae: string; matches: Matches } | null>(null);
+  if (query.data && last?.matches !== query.data) setLast({ sae, matches: query.data });
+  const known = query.data ?? (last?.sae === sae ? last.matches : undefined);
+  // A link whose query cannot be read still shows the features that there are.
+  const all = useQuery({ ...matchesQuery({ sae, run: search.run }), enabled: query.isError && !known });
+  const matches = known ?? all.data;
   return { query, matches, isStale: query.isPlaceholderData || (query.isError && matches !== undefined) };
 }
 
@@ -54,9 +57,13 @@ export function FeaturesScreen() {
     () => (!matches ? new Uint32Array() : brush && columns.data ? filterIds(matches.ids, [brush], columns.data) : matches.ids),
     [matches, brush, columns.data],
   );
-  useEffect(() => {
-    if (!query.isPlaceholderData) setBrush(null);
-  }, [query.isPlaceholderData, query.data, query.isError]);
+  // The brush has done its work once its term is answered.
+  const answered = query.isPlaceholderData ? null : (query.data ?? query.error);
+  const [seen, setSeen] = useState(answered);
+  if (answered !== seen) {
+    setSeen(answered);
+    if (answered) setBrush(null);
+  }
   useEffect(() => {
     if (matches && !isStale) announce(`${plural(matches.n_matches, "feature")} of ${whole(matches.n_features)}`);
   }, [matches, isStale]);
@@ -92,7 +99,7 @@ export function FeaturesScreen() {
     <div className="flex h-full min-h-0 flex-col">
       <h1 className="sr-only">Features</h1>
       <div className="space-y-2 border-b border-line bg-surface px-3 pt-2.5 pb-1.5 sm:px-4">
-        <QueryBar q={q} parts={parts} error={query.error} isBusy={query.isFetching && !query.isPending} onChange={setQ} />
+        <QueryBar q={q} parts={query.isError ? [] : parts} error={query.error} isBusy={query.isFetching && !query.isPending} onChange={setQ} />
         {columns.data && matches && (
           <HistogramStrip
             columns={columns.data} nFeatures={matches.n_features} ids={ids} parts={parts} brush={brush} onBrush={setBrush}
@@ -126,6 +133,7 @@ export function FeaturesScreen() {
           {query.isError && !isBadQuery && <div className="p-3"><ErrorNote error={query.error} what="The features could not be listed." retry={() => void query.refetch()} /></div>}
           {!matches && query.isPending && <div className="p-4"><Bones rows={10} className="h-9" /></div>}
           {matches && ids.length === 0 && !brush && <div className="overflow-auto"><EmptyResult list={list} parts={parts} onChange={setQ} /></div>}
+          {matches && ids.length === 0 && brush && <p className="p-10 text-center text-sm text-muted">No match lies in this range.</p>}
           {ids.length > 0 && (view === "cards" ? <FeatureCards {...body} /> : <FeatureTable {...body} />)}
         </section>
       </div>

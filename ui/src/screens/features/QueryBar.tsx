@@ -1,5 +1,5 @@
 import { Search, X } from "lucide-react";
-import { useEffect, useId, useRef, useState, type KeyboardEvent } from "react";
+import { useId, useRef, useState, type KeyboardEvent } from "react";
 
 import { ApiError } from "../../api/client";
 import type { QueryPart } from "../../api/types";
@@ -16,7 +16,11 @@ export function QueryBar({ q, parts, error, isBusy, onChange }: Props) {
   const [found, setFound] = useState<Suggestion[]>([]);
   const field = useRef<HTMLInputElement>(null);
   const list = useId();
-  useEffect(() => setText(q), [q]);
+  const [seen, setSeen] = useState(q);
+  if (seen !== q) {
+    setSeen(q);
+    setText(q);
+  }
   useKeys("List", { "/": ["Write a query", () => field.current?.select()] });
 
   const look = (value: string, cursor: number | null) => {

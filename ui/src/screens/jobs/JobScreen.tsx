@@ -1,7 +1,7 @@
 import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { ArrowRight } from "lucide-react";
-import { useEffect, useState } from "react";
+import { useState } from "react";
 
 import { ApiError, get } from "../../api/client";
 import { jobQuery, runsQuery } from "../../api/queries";
@@ -23,7 +23,6 @@ const POLL_MS = 2000;
 function useEvents(id: number, isKnown: boolean): JobEvent[] {
   const client = useQueryClient();
   const [events, setEvents] = useState<JobEvent[]>([]);
-  useEffect(() => setEvents([]), [id]);
   const add = (found: JobEvent[]) => setEvents((before) => {
     const seen = new Set(before.map((event) => event.seq));
     const fresh = found.filter((event) => !seen.has(event.seq));
@@ -45,7 +44,11 @@ function useEvents(id: number, isKnown: boolean): JobEvent[] {
 }
 
 export function JobScreen() {
-  const { job: text } = route.useParams();
+  const { job } = route.useParams();
+  return <JobPage key={job} text={job} />;
+}
+
+function JobPage({ text }: { text: string }) {
   const id = /^\d{1,15}$/.test(text) ? Number(text) : -1;
   const query = useQuery({ ...jobQuery(id), enabled: id > 0 });
   const events = useEvents(id, query.isSuccess);
