@@ -121,6 +121,22 @@ class ExtractSpec(TextSpec, ModelSpec, SaeSpec):
         return {"name"}
 
 
+class LabelSpec(Spec):
+    """One labeling: the features of a finished run that a query matches get labels."""
+
+    run: str = Field(min_length=1, description="Number, name or start of the uid of a finished run.")
+    provider: Literal["lexical"] = Field(
+        default="lexical", description="Who labels; lexical: from the run's own numbers and text, without an LLM."
+    )
+    query: str = Field(
+        default="",
+        description="Which features, as in `is:unlabeled density:1e-4..`; empty: all that no person labeled.",
+    )
+    rules: bool = Field(
+        default=True, description="Label features of a single token or position by rule, before the provider."
+    )
+
+
 class CheckSpec(TextSpec, ModelSpec, SaeSpec):
     """A self-check: is this SAE read at the right place, in the right way?"""
 

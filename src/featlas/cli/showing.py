@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from featlas.cli.terminal import result_console
-from featlas.domain import Example, FeatureFlag, FeatureStats, TokenStat
+from featlas.domain import Example, FeatureFlag, FeatureState, FeatureStats, Label, TokenStat
 from featlas.store.runs import Run
 
 FLAG_WORDS = {
@@ -77,12 +77,14 @@ def print_run_header(run: Run) -> None:
         console.print("  forced: the self-check refused this SAE", style="red")
 
 
-def print_feature_table(features: Sequence[FeatureStats]) -> None:
-    """A line per feature."""
-    table = Table("feature", "frequency", "fires", "mean", "max", "flags", "top tokens", box=None, pad_edge=False)
+def print_feature_table(features: Sequence[tuple[FeatureStats, FeatureState | None]]) -> None:
+    """A line per feature, with its label where there is one."""
+    table = Table("feature", "frequency", "fires", "mean", "max", "flags", box=None, pad_edge=False)
+    table.add_column("label", overflow="ellipsis", no_wrap=True, max_width=40)
+    table.add_column("top tokens")
     for column in (0, 1, 2, 3, 4):
         table.columns[column].justify = "right"
-    for feature in features:
+    for feature, state in features:
         tokens = "  ".join(quoted(token.token) for token in feature.top_tokens[:6])
         table.add_row(
             str(feature.feature_index),
@@ -91,16 +93,21 @@ def print_feature_table(features: Sequence[FeatureStats]) -> None:
             number(feature.mean_activation),
             number(feature.max_activation),
             ", ".join(word for flag, word in FLAG_WORDS.items() if feature.flags & flag),
+            Text((state and state.semantic_label) or ""),
             Text(tokens, overflow="ellipsis", no_wrap=True),
         )
     result_console().print(table)
 
 
-def print_feature_page(feature: FeatureStats) -> None:
-    """Everything of one feature that fits on a screen or two."""
+def print_feature_page(feature: FeatureStats, label: Label | None = None) -> None:
+    """Everything of one feature that fits on a screen or two; `label` is the one in force."""
     console = result_console()
     flags = ", ".join(word for flag, word in FLAG_WORDS.items() if feature.flags & flag)
     console.print(f"feature {feature.feature_index}" + (f" ({flags})" if flags else ""), style="bold")
+    if label is not None:
+        category = f"  ({label.category_label})" if label.category_label else ""
+        console.print(Text(f"  {label.semantic_label}{category}"), soft_wrap=True)
+        console.print(Text(f"  {label.source}, {label.review_state}. {label.explanation or ''}", "dim"), soft_wrap=True)
     interval = feature.intervals.get("activation_frequency")
     between = f", 95 % interval {share(interval.low)} … {share(interval.high)}" if interval else ""
     console.print(

@@ -15,7 +15,8 @@ from featlas.domain import N_GROUPS, Split
 
 @dataclass(frozen=True)
 class CorpusTotals:
-    """Counted positions: in all, by jackknife group [16], by split and position bucket [2, N_BUCKETS], by split and token.
+    """Counted positions: in all, by jackknife group [16], by split and position bucket [2, N_BUCKETS], by split and
+    token [2, n_vocab].
 
     `n_documents` counts the documents that a context belongs to, the ones in which a feature can fire: packed, a short
     document may lie in contexts of others only.

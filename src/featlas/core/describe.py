@@ -74,8 +74,8 @@ class FeatureDescription:
 
     `columns` hold NaN where a number does not exist. `top_documents` [n, 2, k] are the slots of the peaks of the
     strongest contexts with distinct documents, per split (−1: fewer), for judging concentration. `firing_hash` [n]
-    tells which features fire at the same positions; that can be seen over all features only, so `batch.duplicate_of` is −1
-    until `published.with_duplicates` fills it in.
+    tells which features fire at the same positions; as that takes all features, `batch.duplicate_of` is −1 until
+    `published.with_duplicates` fills it in.
     """
 
     batch: FeatureBatch

@@ -23,7 +23,7 @@ from featlas.core.histogram import EDGES
 from featlas.core.published import published_windows, with_duplicates, with_similar_counts
 from featlas.core.quality import QualityTotals, quality_figures
 from featlas.core.windows import WindowCounts, count_windows
-from featlas.domain import Cause, ContextBatch, FeatureFlag, SnapshotHeader
+from featlas.domain import Cause, ContextBatch, FeatureFlag, SnapshotHeader, Split
 from featlas.pipeline.plan import Plan
 from featlas.pipeline.progress import Progress, Stop
 from featlas.store.artifacts import load_block_extras, read_block_indptr, read_block_slice, save_table
@@ -33,6 +33,11 @@ from featlas.store.snapshots import SnapshotWriter
 EVENTS_PER_CHUNK = 1 << 18
 FEATURES_PER_RANGE = 512
 CONTEXTS_PER_BATCH = 512
+TOKEN_TABLES = "tokens-"
+"""What the names of the tables of (feature, token) rows begin with; each holds a range of features."""
+
+OCCURRENCES = "occurrences"
+"""The table of how often each token stands at counted positions, an array [n_vocab] per split, named by it."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +177,8 @@ def describe_run(  # the seven are the whole of what describing rests on
     totals = add_up_blocks(plan, blocks, n_features, cause)
     corpus = replace(corpus, cause=cause)
     index = index_corpus(corpus, options.seed)
+    by_split = index.totals.n_occurrences
+    save_table(plan.folder, OCCURRENCES, {split.name.lower(): by_split[split] for split in Split})
     columns: dict[str, list[NDArray]] = {}
     windows: list[NDArray[np.uint64]] = []
     firing_hashes: list[NDArray[np.uint64]] = []
@@ -181,7 +188,7 @@ def describe_run(  # the seven are the whole of what describing rests on
         stop.check()
         features = FeatureRange(first, totals.n_fires_excluded[first:last], totals.max_excluded[first:last])
         described = describe_features(features, _chunk_reader(plan, blocks, first, last), corpus, index, options)
-        save_table(plan.folder, f"tokens-{number:06d}", vars(described.token_rows))
+        save_table(plan.folder, f"{TOKEN_TABLES}{number:06d}", vars(described.token_rows))
         windows.append(published_windows(described.batch, corpus))
         for name, values in described.columns.items():
             columns.setdefault(name, []).append(values)

@@ -8,7 +8,7 @@ from typing import Any
 
 from featlas.errors import InputError
 from featlas.pipeline.progress import Progress, Stop
-from featlas.specs import ExtractSpec, Spec
+from featlas.specs import ExtractSpec, LabelSpec, Spec
 from featlas.store.session import Store
 
 
@@ -51,6 +51,7 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "extraction": Kind(ExtractSpec, "featlas.pipeline.extract:run_extraction"),
+    "labeling": Kind(LabelSpec, "featlas.pipeline.label:run_labeling"),
 }
 
 

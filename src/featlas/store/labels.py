@@ -28,6 +28,7 @@ __all__ = [
     "list_labels",
     "read_states",
     "reject_label",
+    "require_feature",
     "restore_label",
     "set_favorite",
 ]
@@ -113,7 +114,7 @@ def add_human_label(
     checked = label.checked()
     with store.write() as session:
         rev = begin_change(session, sae_id)
-        _require_feature(session, sae_id, feature_index)
+        require_feature(session, sae_id, feature_index)
         require_rev(session, sae_id, feature_index, expected_rev)
         now = utc_now()
         session.add(
@@ -207,7 +208,7 @@ def set_favorite(
     """Mark a feature as a favourite or not; the new state. Raises NotFoundError for an unknown SAE or feature."""
     with store.write() as session:
         rev = begin_change(session, sae_id)
-        _require_feature(session, sae_id, feature_index)
+        require_feature(session, sae_id, feature_index)
         require_rev(session, sae_id, feature_index, expected_rev)
         settle(session, sae_id, [feature_index], rev)
         of_feature = (FeatureStateRow.sae_id == sae_id, FeatureStateRow.feature_index == feature_index)
@@ -242,7 +243,8 @@ def _require_text(row: LabelRow, what: str) -> None:
         raise InputError(f"label {row.id} has no text ({row.status}); it cannot be {what}")
 
 
-def _require_feature(session: Session, sae_id: int, feature_index: int) -> None:
+def require_feature(session: Session, sae_id: int, feature_index: int) -> None:
+    """Raise NotFoundError unless the SAE has this feature."""
     d_sae = session.scalars(select(SaeRow.d_sae).where(SaeRow.id == sae_id)).one()
     if not 0 <= feature_index < d_sae:
         raise NotFoundError(f"the SAE has no feature {feature_index}; its features are 0 … {d_sae - 1}")

@@ -4,7 +4,7 @@ import pytest
 
 from featlas.errors import InputError
 from featlas.pipeline.registry import KINDS, Kind, find_kind, kind_of
-from featlas.specs import CheckSpec, ExtractSpec, Spec
+from featlas.specs import CheckSpec, ExtractSpec, LabelSpec, Spec
 
 
 def double(spec: Spec, _context: object) -> dict[str, str]:
@@ -19,11 +19,12 @@ def test_a_use_case_is_imported_when_it_is_needed() -> None:
 def test_kinds_are_found_by_name_and_by_spec() -> None:
     spec = ExtractSpec(model="m", sae="s", text=("t",))
     assert "extraction" == kind_of(KINDS, spec)
+    assert "labeling" == kind_of(KINDS, LabelSpec(run="1"))
     assert ExtractSpec is find_kind(KINDS, "extraction").spec_class
 
 
 def test_what_is_not_known_is_refused() -> None:
-    with pytest.raises(InputError, match="knows no jobs of kind 'dreaming'; expected one of extraction"):
+    with pytest.raises(InputError, match="knows no jobs of kind 'dreaming'; expected one of extraction, labeling"):
         find_kind(KINDS, "dreaming")
     with pytest.raises(InputError, match="CheckSpec is not the spec of a job"):
         kind_of(KINDS, CheckSpec(model="m", sae="s", text=("t",)))
