@@ -16,7 +16,7 @@ export default function Shortcuts({ onClose }: { onClose: () => void }) {
                 <div key={key.keys} className="contents">
                   <dt>
                     {key.keys.split(" ").map((k) => (
-                      <kbd key={k} className="mr-1 rounded border border-line bg-raised px-1.5 py-px text-xs">{k}</kbd>
+                      <kbd key={k} className="mr-1 rounded border border-line bg-raised px-1.5 py-px text-xs">{k === "Escape" ? "Esc" : k}</kbd>
                     ))}
                   </dt>
                   <dd>{key.label}</dd>

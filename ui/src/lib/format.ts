@@ -40,6 +40,9 @@ export function percent(share: number | null | undefined): string {
   return p === 100 ? "100 %" : `${p >= 10 ? p.toFixed(1) : p.toPrecision(2)} %`;
 }
 
+/** 10.0 % → 10 %, for axes. */
+export const round = (text: string): string => text.replace(/\.(\d*?)0+ %$/, (_, kept: string) => `${kept ? `.${kept}` : ""} %`);
+
 /** A frequency: a percentage where people think in one, else a power of ten. */
 export function frequency(f: number | null | undefined): string {
   if (f === null || f === undefined || Number.isNaN(f)) return NONE;

@@ -29,7 +29,7 @@ function onKeyDown(event: KeyboardEvent) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isTyping(event.target)) return;
   if (event.key === "Enter" && isPressable(event.target)) return;
   // A modal dialog owns the keyboard; only keys registered from within one work there.
-  const modal = document.querySelector("dialog:modal, [role=menu]") !== null;
+  const modal = document.querySelector("dialog:modal, [role=menu]:popover-open") !== null;
   const wanted = prefix ? `${prefix} ${event.key}` : event.key;
   window.clearTimeout(prefixTimer);
   prefix = "";

@@ -24,7 +24,7 @@ export function BrushHistogram({ axis, title, all, counts, ends, onBrush, onComm
   const from = useRef<number | null>(null);
   const id = useId();
   const most = all.reduce((a, b) => Math.max(a, b), 1);
-  const show = axis.field === "activation_frequency" ? format.frequency : format.value;
+  const show = (x: number) => (axis.field === "activation_frequency" ? format.round(format.frequency(x)) : format.value(x));
 
   const shareOf = (event: PointerEvent) => {
     const box = svg.current?.getBoundingClientRect();

@@ -6,7 +6,7 @@ import { facetsQuery, type ListQuery } from "../../api/queries";
 import type { Facets, QueryPart } from "../../api/types";
 import { whole, words } from "../../lib/format";
 import { categoryTerm, partOf, toggleTerm } from "../../lib/terms";
-import { Bones, ErrorNote } from "../../parts/states";
+import { Bones } from "../../parts/states";
 
 type Props = { list: ListQuery; parts: QueryPart[]; onChange: (q: string) => void };
 type Entry = { term: string; label: ReactNode; n: number; depth?: number };
@@ -15,9 +15,8 @@ type Entry = { term: string; label: ReactNode; n: number; depth?: number };
 export function FacetPanel({ list, parts, onChange }: Props) {
   const query = useQuery(facetsQuery(list));
   const facets = query.data;
-  // The query bar tells of a query that cannot be read.
-  if (query.isError && !facets) return <div className="p-1">{parts.length === 0 && !list.q && <ErrorNote error={query.error} retry={() => void query.refetch()} />}</div>;
-  if (!facets) return <Bones rows={9} />;
+  // The list beside it tells what is wrong, once.
+  if (!facets) return query.isError ? null : <Bones rows={9} />;
   const toggle = (term: string) => onChange(toggleTerm(list.q ?? "", parts, term));
   return (
     <div className={query.isPlaceholderData ? "opacity-60" : ""}>

@@ -23,7 +23,7 @@ export type BodyProps = {
   onSort: (key: string) => void;
 };
 
-const WIDE = "72px minmax(170px,1.3fr) 84px 76px 74px 66px 66px minmax(180px,2fr) 34px";
+const WIDE = "64px minmax(210px,1.4fr) 84px 76px 74px 66px 66px minmax(180px,2fr) 34px";
 const HEADS: [title: string, key: string | null][] = [
   ["Index", "feature_index"], ["Label or tokens", null], ["Flags", null], ["Activations", null],
   ["Density", "activation_frequency"], ["Max", "max_activation"], ["Mean", "mean_activation"], ["Strongest example", null], ["", null],

@@ -34,7 +34,7 @@ function useLastMatches(sae: string, search: FeaturesSearch) {
   if (query.data && last?.matches !== query.data) setLast({ sae, matches: query.data });
   const known = query.data ?? (last?.sae === sae ? last.matches : undefined);
   // A link whose query cannot be read still shows the features that there are.
-  const all = useQuery({ ...matchesQuery({ sae, run: search.run }), enabled: query.isError && !known });
+  const all = useQuery({ ...matchesQuery({ sae, run: search.run }), enabled: query.isError && !known && Boolean(search.q) });
   const matches = known ?? all.data;
   return { query, matches, isStale: query.isPlaceholderData || (query.isError && matches !== undefined) };
 }

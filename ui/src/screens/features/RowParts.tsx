@@ -24,7 +24,7 @@ export function RowTokens({ row, strong = false }: { row: FeatureRow; strong?: b
   return (
     <span className="flex min-w-0 items-center gap-1 overflow-hidden">
       {row.top_tokens.slice(0, 3).map(({ token, p_token_given_fire }, i) => (
-        <TokenChip key={`${token}${i}`} token={token}>{strong && <span className="num shrink-0 text-[10.5px] whitespace-nowrap text-muted">{percent(p_token_given_fire)}</span>}</TokenChip>
+        <TokenChip key={`${token}${i}`} token={token}>{strong && p_token_given_fire >= 0.1 && <span className="num shrink-0 text-[10.5px] whitespace-nowrap text-muted">{percent(p_token_given_fire)}</span>}</TokenChip>
       ))}
     </span>
   );
