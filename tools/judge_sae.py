@@ -24,6 +24,7 @@ from tools.record import save_record
 
 from featlas.core.aggregate import fold
 from featlas.core.concentration import (
+    DocumentPeakRows,
     DocumentPeaks,
     find_token_detectors,
     pick_on_label_split,
@@ -31,6 +32,7 @@ from featlas.core.concentration import (
     topic_auc,
     word_of_tokens,
 )
+from featlas.core.corpus import CorpusArrays
 from featlas.core.corpus_index import index_corpus
 from featlas.core.describe import DescribeOptions, FeatureRange, describe_features
 from featlas.core.hashing import hash_bytes
@@ -38,13 +40,14 @@ from featlas.domain import Split
 from featlas.entry.worker import load_settings
 from featlas.pipeline.describe_run import add_up_blocks, choose_ranges, read_chunks
 from featlas.pipeline.extract import run_extraction
-from featlas.pipeline.identity import artifact_name, extraction_hash
+from featlas.pipeline.identity import extraction_hash
 from featlas.pipeline.opening import open_tokenizer
 from featlas.pipeline.plan import Plan, load_plan
 from featlas.pipeline.progress import NeverStop, NoProgress
 from featlas.pipeline.registry import JobContext
 from featlas.sources.sae_files import load_sae
 from featlas.specs import ExtractSpec
+from featlas.store.artifacts import artifact_name
 from featlas.store.session import Store
 
 TOP_K = 20
@@ -77,6 +80,23 @@ def document_topics(plan: Plan) -> NDArray[np.int64]:
     return np.array([names.index(topic) if n_topics[source] > 1 and topic in names else -1 for source, topic in pairs])
 
 
+def strongest_of_both(
+    top_documents: NDArray[np.int64], peaks: DocumentPeakRows, corpus: CorpusArrays
+) -> NDArray[np.int64]:
+    """One list of peaks' slots per feature [n, 2k], strongest first, of the two splits' lists [n, 2, k].
+
+    Concentration picks nothing that would have to be measured elsewhere, so it may use every document.
+    """
+    slot = top_documents.reshape(len(top_documents), -1)
+    is_there = slot >= 0
+    document = corpus.context_document[np.where(is_there, corpus.context_of_slot[np.where(is_there, slot, 0)], 0)]
+    known = peaks.feature * corpus.n_documents + peaks.document
+    wanted = np.arange(len(slot))[:, None] * corpus.n_documents + document
+    size = np.full(slot.shape, -1.0)
+    size[is_there] = peaks.size[np.searchsorted(known, wanted[is_there])]
+    return np.take_along_axis(slot, np.argsort(-size, axis=1, kind="stable"), axis=1)
+
+
 def judge_range(plan: Plan, features: range, n_real: int, corpus, index, words, topics) -> Iterator[NDArray]:
     """Concentration, token AUC and topic AUC of a range of features. Each of shape [n]."""
     blocks = list(range(plan.n_blocks))
@@ -86,13 +106,14 @@ def judge_range(plan: Plan, features: range, n_real: int, corpus, index, words, 
         return read_chunks(plan, blocks, features.start, features.stop)
 
     described = describe_features(nothing, chunks, corpus, index, DescribeOptions(n_real=n_real))
-    top = top_concentration(described.top_documents[:, Split.LABEL], corpus, words, topics, TOP_K)
+    folded = DocumentPeaks()
+    fold(chunks(), corpus, folded)
+    peaks = folded.result()
+    top = top_concentration(strongest_of_both(described.top_documents, peaks, corpus), corpus, words, topics, TOP_K)
     yield np.fmax(top.word.share, top.topic.share)
     yield find_token_detectors(described.token_rows, features, index.totals.n_occurrences).auc
-    peaks = DocumentPeaks()
-    fold(chunks(), corpus, peaks)
     on_split = [
-        topic_auc(peaks.result(), len(features), topics, corpus.document_split == split, MIN_DOCUMENTS)
+        topic_auc(peaks, len(features), topics, corpus.document_split == split, MIN_DOCUMENTS)
         for split in (Split.LABEL, Split.SCORE)
     ]
     yield pick_on_label_split(*on_split).value

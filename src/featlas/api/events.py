@@ -6,7 +6,7 @@ whoever watches. `Last-Event-ID` is the number of the last event of a job that t
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from fastapi.sse import ServerSentEvent
@@ -30,7 +30,14 @@ class _Watcher:
 
     job_id: int | None
     seen: int = 0
+    told: dict[int, str] = field(default_factory=dict)  # the last it heard of each job
     queue: asyncio.Queue[ServerSentEvent | None] = field(default_factory=lambda: asyncio.Queue(_QUEUE))
+
+    def is_news(self, job_id: int, content: str) -> bool:
+        """Whether it has not heard this of that job yet; from now on it has."""
+        is_news = self.told.get(job_id) != content
+        self.told[job_id] = content
+        return is_news
 
     def tell(self, message: ServerSentEvent) -> None:
         """Put a message into the queue; one who does not keep up is let go, and comes back by itself."""
@@ -56,16 +63,19 @@ class JobWatch:
     def __init__(self, store: Store, *, beat_s: float = BEAT_S) -> None:
         self._store, self._beat_s = store, beat_s
         self._watchers: set[_Watcher] = set()
-        self._told: dict[int, str] | None = None  # None until the first beat, which tells nobody
         self._last_seq: dict[int, int] = {}
         self._poller: asyncio.Task[None] | None = None
+        self._is_over = asyncio.Event()
 
     async def watch_all(self) -> AsyncIterator[ServerSentEvent]:
         """Every job that changes from now on, after those that are going on."""
         watcher = _Watcher(None)
         with self._watching(watcher):
-            for job in await run_in_threadpool(list_jobs, self._store, states=_GOING_ON, limit=_NEWEST):
-                yield _job_message(job)
+            known = await run_in_threadpool(self._look, set())
+            for job in known.jobs:
+                message = _job_message(job)
+                if watcher.is_news(job.id, str(message.data)) and job.state in _GOING_ON:
+                    yield message
             async for message in _read_queue(watcher):
                 yield message
 
@@ -74,7 +84,9 @@ class JobWatch:
         watcher = _Watcher(job_id, seen=after_seq)
         with self._watching(watcher):
             # Before the first beat tells of anything later, all that happened until now.
-            yield _job_message(await run_in_threadpool(fetch_job, self._store, job_id))
+            message = _job_message(await run_in_threadpool(fetch_job, self._store, job_id))
+            watcher.told[job_id] = str(message.data)
+            yield message
             while past := await run_in_threadpool(list_events, self._store, job_id, after_seq=watcher.seen):
                 for event in past:
                     watcher.seen = event.seq
@@ -91,10 +103,9 @@ class JobWatch:
         """Let all watchers go."""
         for watcher in list(self._watchers):
             watcher.queue.put_nowait(None)
+        self._is_over.set()
         if self._poller is not None:
-            self._poller.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._poller
+            await self._poller  # its look at the database ends before the database is closed
 
     @contextlib.contextmanager
     def _watching(self, watcher: _Watcher):
@@ -107,12 +118,12 @@ class JobWatch:
             self._watchers.discard(watcher)
 
     async def _poll(self) -> None:
-        while self._watchers:
+        while self._watchers and not self._is_over.is_set():
             watched = {watcher.job_id for watcher in self._watchers if watcher.job_id is not None}
             with contextlib.suppress(FeatlasError):  # a database that is busy for a moment; the next beat asks again
                 self._tell(await run_in_threadpool(self._look, watched))
-            await asyncio.sleep(self._beat_s)
-        self._told = None
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._is_over.wait(), self._beat_s)
         self._last_seq.clear()
 
     def _look(self, watched: set[int]) -> _Seen:
@@ -128,21 +139,18 @@ class JobWatch:
         return _Seen(list(jobs.values()), events)
 
     def _tell(self, seen: _Seen) -> None:
-        told = self._told
-        messages = {job.id: _job_message(job) for job in seen.jobs}
-        self._told = {job_id: str(message.data) for job_id, message in messages.items()}
-        for job_id, message in messages.items():
-            if told is not None and told.get(job_id) != self._told[job_id]:
-                self._send(message, lambda w, job_id=job_id: w.job_id in (None, job_id))
+        for job in seen.jobs:
+            message = _job_message(job)
+            content = str(message.data)
+            for watcher in self._watchers:
+                if watcher.job_id in (None, job.id) and watcher.is_news(job.id, content):
+                    watcher.tell(message)
         for job_id, events in seen.events.items():
             for event in events:
                 self._last_seq[job_id] = max(self._last_seq[job_id], event.seq)
-                self._send(_event_message(event), lambda w, job_id=job_id: w.job_id == job_id)
-
-    def _send(self, message: ServerSentEvent, is_for: Callable[[_Watcher], bool]) -> None:
-        for watcher in self._watchers:
-            if is_for(watcher):
-                watcher.tell(message)
+                for watcher in self._watchers:
+                    if watcher.job_id == job_id:
+                        watcher.tell(_event_message(event))
 
 
 async def _read_queue(watcher: _Watcher) -> AsyncIterator[ServerSentEvent]:

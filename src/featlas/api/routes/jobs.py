@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import ValidationError
 
@@ -73,9 +73,14 @@ def events(
     )
 
 
+def known_job(job: int, here: Here) -> int:
+    """The job's number; an unknown one is refused here, because a stream that has begun can only break off."""
+    return fetch_job(here.store, job).id
+
+
 @router.get("/{job}/stream", response_class=EventSourceResponse)
 async def stream(
-    job: int, request: Request, last_event_id: Annotated[str | None, Header()] = None
+    job: Annotated[int, Depends(known_job)], request: Request, last_event_id: Annotated[str | None, Header()] = None
 ) -> AsyncIterator[ServerSentEvent]:
     """A job as it changes (event `job`) and what happens to it (event `event`, whose id is its number)."""
     seen = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
