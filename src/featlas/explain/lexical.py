@@ -22,6 +22,9 @@ VERSION = 1
 
 MIN_F1, MIN_F1_LONG_LIST = 0.5, 0.6
 MIN_RECALL = 0.45
+MIN_WIDE_RECALL, MIN_WIDE_PRECISION = 0.7, 0.1
+"""A wide pattern, which holds of most firings but of many other places too, passes by these."""
+
 MIN_TOPIC_RECALL, MAX_TOPIC_COVERAGE, MIN_TOPIC_LIFT = 0.7, 0.15, 6.0
 
 
@@ -45,7 +48,8 @@ def label_feature(feature: FeatureEvidence, corpus: CorpusEvidence, *, with_rule
 
 def _passes(found: Found) -> bool:
     is_long = found.detector["kind"] == "tokens" and found.n_listed > FEW_WORDS
-    return found.f1 >= (MIN_F1_LONG_LIST if is_long else MIN_F1) and found.recall >= MIN_RECALL
+    is_exact = found.f1 >= (MIN_F1_LONG_LIST if is_long else MIN_F1) and found.recall >= MIN_RECALL
+    return is_exact or (not is_long and found.recall >= MIN_WIDE_RECALL and found.precision >= MIN_WIDE_PRECISION)
 
 
 def _merit(found: Found) -> float:

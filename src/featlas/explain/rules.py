@@ -45,10 +45,10 @@ def _single_token(feature: FeatureEvidence, corpus: CorpusEvidence) -> Found | N
 
 
 def _position(feature: FeatureEvidence, corpus: CorpusEvidence) -> Found | None:
-    """A bucket in which nearly all events lie; one that holds nearly all positions says nothing."""
+    """A bucket in which nearly all events lie; one that holds half of all positions says little."""
     bucket = int(np.argmax(feature.position_n_fires))
     n_pattern = int(corpus.position_n_tokens[bucket])
-    if n_pattern > 0.5 * corpus.n_tokens:
+    if n_pattern >= 0.5 * corpus.n_tokens:
         return None
     first = int(BUCKET_START[bucket])
     last = 2 * first - 1 if first else 0

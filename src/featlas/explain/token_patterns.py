@@ -14,6 +14,9 @@ from featlas.explain.evidence import FeatureEvidence, Found
 from featlas.explain.phrases import listed, quoted
 
 FEW_WORDS, MANY_WORDS = 12, 64
+MIN_WORD_FIRES, MIN_WORD_SHARE = 3, 0.02
+"""A listed word makes up at least so many of the firings, and in the short list this share of them: what a feature
+fired on by the way does not belong into its label."""
 
 
 def find_token_patterns(feature: FeatureEvidence, corpus: CorpusEvidence) -> Iterator[Found]:
@@ -29,12 +32,17 @@ def _word_lists(feature: FeatureEvidence, corpus: CorpusEvidence) -> Iterator[Fo
     paid = n_fires - 1
     precision = paid / np.maximum(n_occurrences, 1)
     order = np.argsort(-(paid * precision), kind="stable")
-    for most in (FEW_WORDS, MANY_WORDS):
-        chosen = order[:most]
+    lists = ((FEW_WORDS, MIN_WORD_SHARE, 1.0), (FEW_WORDS, MIN_WORD_SHARE, 2.0), (MANY_WORDS, 0.0, 1.0))
+    for most, share, beta in lists:
+        is_some = n_fires[order] >= max(MIN_WORD_FIRES, share * feature.n_fires)
+        chosen = order[is_some][:most]
+        if len(chosen) == 0:
+            continue
         chosen = chosen[np.argsort(-precision[chosen], kind="stable")]
-        f1 = 2 * np.cumsum(paid[chosen]) / (feature.n_fires + np.cumsum(n_occurrences[chosen]))
-        kept = chosen[: int(np.argmax(f1)) + 1]
-        if paid[kept].sum() > 0 and (most == FEW_WORDS or len(kept) > FEW_WORDS):
+        # F with recall weighed beta times: beta 2 takes in words on which the feature fires now and then.
+        n_positives = beta**2 * feature.n_fires + np.cumsum(n_occurrences[chosen])
+        kept = chosen[: int(np.argmax(np.cumsum(paid[chosen]) / n_positives)) + 1]
+        if most == FEW_WORDS or len(kept) > FEW_WORDS:
             yield _list_of_words(feature, corpus, word[kept], n_fires[kept], n_occurrences[kept])
 
 
