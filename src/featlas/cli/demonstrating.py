@@ -5,16 +5,21 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import featlas
-from featlas.cli.extracting import extract_in
+from featlas.cli.extracting import extract_in, run_job_here
 from featlas.cli.showing import print_feature_page, print_run_header
-from featlas.cli.surroundings import opened
+from featlas.cli.surroundings import Surroundings, opened
 from featlas.cli.terminal import result_console
 from featlas.domain import FeatureFlag, FeatureStats
 from featlas.errors import NotFoundError
-from featlas.specs import ExtractSpec
+from featlas.specs import ExtractSpec, LabelSpec
+from featlas.store import jobs
+from featlas.store.job_views import has_succeeded
+from featlas.store.library import fetch_sae
 from featlas.store.read import fetch_feature, read_features
+from featlas.store.runs import Run
 
 MIN_FIRES = 50  # a feature worth looking at has at least this many firings to look at
 BROAD_TOKEN_SHARE = 0.1
@@ -30,25 +35,46 @@ def demo_files() -> Path:
 
 
 def run_demo(tokens: int, *, serve: bool) -> int:
-    """Extract (or reuse) the demo run and show it."""
+    """Extract and label (or reuse) the demo run, show it, and serve the page."""
     started = time.monotonic()
     folder = demo_files()
     spec = ExtractSpec(model="smollm2", sae=str(folder / SAE), text=(str(folder / CORPUS),), tokens=tokens)
     sys.stderr.write(f"the demo: SmolLM2-135M, {SAE} and {tokens:,} tokens of {CORPUS}\n")
     with opened() as here:
         run, was_there = extract_in(here, spec, reuse=True)
+        _label_once(here, run)
         print_run_header(run)
         with here.store.read() as session:
-            for choice in choose_features(read_features(session, run, range(run.n_features))):
+            choices = choose_features(read_features(session, run, range(run.n_features)))
+            for choice in choices:
                 result_console().print(f"\n{choice.rule}", style="dim", soft_wrap=True)
                 print_feature_page(fetch_feature(session, run, choice.feature_index))
+            sae = fetch_sae(session, str(run.sae_id))
     how = "reused the finished run" if was_there else "extracted"
     sys.stderr.write(f"\n{how} in {time.monotonic() - started:.1f} s; more: featlas features {run.id}\n")
     if serve:
-        sys.stderr.write(
-            "the web page is not part of this version; everything is in `featlas features` and `feature`\n"
-        )
+        from featlas.cli.serving import serve_links
+
+        serve_links(page_links(run, sae.uid, choices))
     return 0
+
+
+def _label_once(here: Surroundings, run: Run) -> None:
+    """Label the run's features offline; the same numbers give the same labels, so once is enough."""
+    spec = LabelSpec(run=run.uid)
+    if not has_succeeded(here.store, "labeling", spec.content_hash()):
+        run_job_here(here, jobs.enqueue(here.store, "labeling", spec))
+
+
+def page_links(run: Run, sae_uid: str, choices: Iterable["Choice"]) -> list[tuple[str, str]]:
+    """What to look at in the browser, and where: all features that tell something, then each chosen one."""
+    address = f"s/{sae_uid}"
+    query = urlencode({"run": run.id, "q": "-is:dense -is:dead"}, quote_via=quote)
+    links = [("All features, without the dead and the dense:", f"{address}/features?{query}")]
+    return links + [
+        (f"{choice.rule[0].upper()}{choice.rule[1:]}", f"{address}/f/{choice.feature_index}?run={run.id}")
+        for choice in choices
+    ]
 
 
 @dataclass(frozen=True)

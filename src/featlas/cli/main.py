@@ -213,10 +213,10 @@ def demo(
         Whole, Parameter(help="Positions of the demo corpus to read.", validator=validators.Number(gte=1))
     ] = 200_000,
     serve: Annotated[
-        bool, Parameter(negative="--no-serve", help="Serve the web page at the end, once there is one.")
+        bool, Parameter(negative="--no-serve", help="Serve the web page at the end, until Ctrl-C.")
     ] = True,
 ) -> int:
-    """Run the main job on the demo SAE and corpus, and show three features worth looking at."""
+    """Run the main job on the demo SAE and corpus, label its features, and serve the page."""
     from featlas.cli.demonstrating import run_demo
 
     return run_demo(tokens, serve=serve)

@@ -2,9 +2,12 @@
 
 import sys
 import webbrowser
+from collections.abc import Sequence
 
 from featlas.entry.worker import load_settings
 from featlas.errors import InputError
+
+HOST, PORT = "127.0.0.1", 8765
 
 
 def run_serve(host: str, port: int, *, base_path: str, open_browser: bool) -> int:
@@ -14,6 +17,22 @@ def run_serve(host: str, port: int, *, base_path: str, open_browser: bool) -> in
     path = checked_base_path(base_path)
     serve(load_settings(), host, port, base_path=path, on_ready=lambda url: _tell(url, open_browser))
     return 0
+
+
+def serve_links(links: Sequence[tuple[str, str]]) -> None:
+    """Serve until Ctrl-C on the usual port, or any free one, and print what to look at: (what it is, path)."""
+    from featlas.entry.web import is_free, serve
+
+    settings = load_settings()
+    serve(settings, HOST, PORT if is_free(HOST, PORT) else 0, on_ready=lambda url: _tell_links(url, links))
+
+
+def _tell_links(url: str, links: Sequence[tuple[str, str]]) -> None:
+    sys.stderr.write("\n")
+    for what, path in links:
+        sys.stderr.write(f"{what}\n  {url}{path}\n")
+    sys.stderr.write("Ctrl-C ends it; `featlas serve` brings it back.\n")
+    sys.stderr.flush()
 
 
 def checked_base_path(text: str) -> str:

@@ -81,6 +81,15 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
+def is_free(host: str, port: int) -> bool:
+    """Whether nobody listens there now."""
+    try:
+        bind(host, port).close()
+    except ConflictError:
+        return False
+    return True
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches that host."""
     if host == "localhost":

@@ -89,6 +89,13 @@ def find_unfinished(store: Store, kind: str, spec_hash: str) -> Job | None:
         return None if row is None else job_of(row)
 
 
+def has_succeeded(store: Store, kind: str, spec_hash: str) -> bool:
+    """Whether a job of this kind and spec has come to its end."""
+    query = select(JobRow.id).where(JobRow.kind == kind, JobRow.spec_hash == spec_hash)
+    with store.read() as session:
+        return session.scalars(query.where(JobRow.state == JobState.SUCCEEDED).limit(1)).one_or_none() is not None
+
+
 def list_jobs(
     store: Store, *, states: Collection[JobState] = (), kind: str = "", limit: int = 50, before_id: int | None = None
 ) -> list[Job]:
