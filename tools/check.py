@@ -23,6 +23,7 @@ CHECKS: dict[str, list[str]] = {
     "links": [sys.executable, "-m", "tools.check_links"],
     "design map": [sys.executable, "-m", "tools.check_design_map"],
     "figures": [sys.executable, "-m", "tools.check_figures"],
+    "page": ["npm", "--prefix", "ui", "run", "--silent", "check"],
     "generated documents": [sys.executable, "-m", "tools.generate_docs", "--check"],
 }
 

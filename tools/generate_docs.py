@@ -1,15 +1,17 @@
-"""Write the documents that the code already knows: docs/cli.md, docs/settings.md, and the figures quoted anywhere.
+"""Write the documents that the code already knows: the CLI, the settings, the API, and the figures quoted anywhere.
 
 `python -m tools.generate_docs` writes them; with `--check` it writes nothing and is red where a file would change.
 """
 
 import importlib
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
 from tools.figures import fill_in
+from tools.openapi import describe_api
 from tools.record import load_records
 
 from featlas.settings import Settings
@@ -53,7 +55,44 @@ def cli_page() -> str:
     return f"{title}\n\n{NOTE}\n{rest.rstrip()}\n"
 
 
-PAGES: dict[str, Callable[[], str]] = {"docs/settings.md": settings_page, "docs/cli.md": cli_page}
+API_OPENING = f"""# The API
+
+{NOTE}
+
+What `featlas serve` answers, under `/api/v1`. The full description, with every field and its meaning, is at
+`/api/openapi.json` of a running server. Errors are problem details (RFC 9457, `application/problem+json`):
+`detail` says what happened, what was expected and what to do, `error_class` names the class of `featlas.errors`.
+
+`{{sae}}` is an SAE's uid, id or name, or the start of its uid; `run` a run's number, name or start of its uid, by
+default the SAE's newest finished run. Lists go on with `after`, the `next` of the page before. Text with activations
+comes in segments whose ends count UTF-16 units and never cut a character as people see it.
+
+Blocks (`application/vnd.featlas.block`): u32 little-endian length n; n bytes of JSON, whose `columns` name each
+array's dtype, offset and length; zeros up to a multiple of 8; the arrays, little-endian, `offset` counted from here.
+
+| request | what it does |
+|---|---|
+"""
+
+
+def api_page() -> str:
+    """Every request of the API and what it does."""
+    rows = []
+    for path, methods in json.loads(describe_api())["paths"].items():
+        for method, operation in methods.items():
+            options = [parameter["name"] for parameter in operation.get("parameters", []) if parameter["in"] == "query"]
+            asked = "?" + "&".join(options) if options else ""
+            said = " ".join(operation["description"].split())
+            rows.append(f"| `{method.upper()} {path}{asked}` | {said} |\n")
+    return API_OPENING + "".join(rows)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/settings.md": settings_page,
+    "docs/cli.md": cli_page,
+    "docs/api.md": api_page,
+    "ui/src/api/openapi.json": describe_api,
+}
 
 
 def generate(root: Path) -> dict[Path, str]:

@@ -1,10 +1,6 @@
-"""Write the API's description, from which the UI's types are made.
-
-    python -m tools.openapi > ui/src/api/openapi.json
-"""
+"""The API's description, from which the UI's types and docs/api.md are made (tools/generate_docs.py writes them)."""
 
 import json
-import sys
 import tempfile
 from pathlib import Path
 
@@ -23,11 +19,3 @@ def describe_api() -> str:
         document = create_app(here, ui=Path(folder)).openapi()
         store.close()
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-
-
-def main() -> None:
-    sys.stdout.write(describe_api())
-
-
-if __name__ == "__main__":
-    main()
