@@ -4,7 +4,7 @@ import { Empty } from "../parts/states";
 
 export function NotFound() {
   return (
-    <Empty title="There is no such page">
+    <Empty level={1} title="There is no such page">
       <Link to="/" className="btn">To the library</Link>
     </Empty>
   );

@@ -74,11 +74,11 @@ function RunSwitcher() {
   return (
     <Menu
       align="start"
-      label={`SAE and run: ${current ? `${current.sae_name}, ${current.name}` : sae}. Switch`}
+      label={`${current ? `${current.sae_name} ${current.name}` : sae}: switch the SAE or the run`}
       className="btn btn-quiet min-w-0 max-w-[min(62vw,560px)] text-fg"
       trigger={
         <>
-          <span className="truncate">{current?.sae_name ?? sae}</span>
+          <span className="truncate">{current?.sae_name ?? sae}</span>{" "}
           {current && <span className="truncate text-muted max-sm:hidden">{current.name}</span>}
           <ChevronDown size={14} className="shrink-0 text-muted" aria-hidden />
         </>

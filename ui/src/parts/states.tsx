@@ -43,10 +43,11 @@ export function ErrorNote({ error, retry, what }: { error: Error; retry?: () => 
   );
 }
 
-export function Empty({ title, children }: { title: string; children?: ReactNode }) {
+export function Empty({ title, level = 2, children }: { title: string; level?: 1 | 2; children?: ReactNode }) {
+  const Heading = level === 1 ? "h1" : "h2";
   return (
     <div className="mx-auto max-w-xl px-4 py-12 text-center">
-      <h2 className="text-base">{title}</h2>
+      <Heading className="text-base">{title}</Heading>
       <div className="mt-2 text-sm text-muted">{children}</div>
     </div>
   );

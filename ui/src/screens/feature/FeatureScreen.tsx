@@ -64,7 +64,7 @@ export function FeatureScreen() {
   if (query.isError && !feature) return <div className="p-6"><ErrorNote error={query.error} what={`Feature ${index} could not be loaded.`} retry={() => void query.refetch()} /></div>;
   if (!feature) return <div className="grid gap-6 p-6 lg:grid-cols-[1fr_340px]"><Bones rows={9} className="h-12" /><Bones rows={6} className="h-16" /></div>;
   return (
-    <article aria-busy={query.isFetching} className={query.isPlaceholderData ? "opacity-60" : ""}>
+    <article aria-busy={query.isFetching} className={query.isPlaceholderData ? "stale" : ""}>
       <FeatureHeader feature={feature} search={search} walk={walk} onGo={go} />
       {query.isError && <div className="px-4 pt-3"><ErrorNote error={query.error} retry={() => void query.refetch()} /></div>}
       <FeatureBody key={feature.feature_index} feature={feature} search={search} onChange={change} />
@@ -113,7 +113,7 @@ function NoFeature({ sae, asked, search, error }: { sae: string; asked: string; 
   const number = Number(asked);
   const near = [...new Set([0, Number.isFinite(number) ? Math.max(0, Math.min(last, Math.round(number))) : 0, last])].toSorted((a, b) => a - b);
   return (
-    <Empty title={`There is no feature ${asked} here`}>
+    <Empty level={1} title={`There is no feature ${asked} here`}>
       <p>{of.data.name} has {whole(of.data.d_sae)} features, 0 to {whole(last)}.{error && number <= last && number >= 0 ? ` ${error.message}` : ""}</p>
       <p className="mt-4 flex justify-center gap-2">
         {near.map((index) => <Link key={index} className="btn" to="/s/$sae/f/$index" params={{ sae, index: String(index) }} search={search}>#{index}</Link>)}

@@ -57,11 +57,11 @@ export function BrushHistogram({ axis, title, all, counts, ends, onBrush, onComm
   const right = ends ? toShare(axis, ends.high) : 1;
   return (
     <figure className="m-0 min-w-0">
-      <figcaption id={id} className="flex items-baseline justify-between gap-2 text-xs">
+      <figcaption id={id} className="relative flex items-baseline justify-between gap-2 text-xs">
         <span className="font-medium">{title}</span>
         {ends ? (
-          <button type="button" className="num truncate text-data-text hover:underline" aria-label={`Clear ${title}`} onClick={() => onCommit(null)}>
-            {show(Math.max(ends.low, axis.low))} – {show(Math.min(ends.high, axis.high))} ×
+          <button type="button" className="num truncate text-data-text hover:underline" title="Clear" onClick={() => onCommit(null)}>
+            {show(Math.max(ends.low, axis.low))} – {show(Math.min(ends.high, axis.high))} <span aria-hidden>×</span><span className="sr-only">: clear {title}</span>
           </button>
         ) : null}
       </figcaption>

@@ -19,10 +19,10 @@ export function FacetPanel({ list, parts, onChange }: Props) {
   if (!facets) return query.isError ? null : <Bones rows={9} />;
   const toggle = (term: string) => onChange(toggleTerm(list.q ?? "", parts, term));
   return (
-    <div className={query.isPlaceholderData ? "opacity-60" : ""}>
+    <div className={query.isPlaceholderData ? "stale" : ""}>
       {sections(facets, parts).map(([title, entries]) => entries.length > 0 && (
         <section key={title} className="mb-4">
-          <h3 className="eyebrow mb-0.5 px-2">{title}</h3>
+          <h2 className="eyebrow mb-0.5 px-2">{title}</h2>
           <ul>
             {entries.map((entry) => <FacetEntry key={entry.term} entry={entry} isOn={partOf(parts, entry.term) !== undefined} most={facets.n_matches} onToggle={toggle} />)}
           </ul>

@@ -116,7 +116,7 @@ export function FeaturesScreen() {
         <aside aria-label="Filters" className="w-56 shrink-0 overflow-y-auto border-r border-line px-2 py-3 max-lg:hidden">
           <FacetPanel list={list} parts={parts} onChange={setQ} />
         </aside>
-        <section aria-label="Matches" aria-busy={query.isFetching} className={`flex min-w-0 flex-1 flex-col bg-surface ${isStale && !brush ? "opacity-60" : ""}`}>
+        <section aria-label="Matches" aria-busy={query.isFetching} className={`flex min-w-0 flex-1 flex-col bg-surface ${isStale && !brush ? "stale" : ""}`}>
           <div className="flex h-10 shrink-0 items-center gap-2 border-b border-line px-3">
             <button type="button" className="btn lg:hidden" onClick={() => setFilterOpen(true)}><ListFilter size={14} aria-hidden /> Filters</button>
             <p className="num min-w-0 truncate text-sm">

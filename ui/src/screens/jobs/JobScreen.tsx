@@ -54,7 +54,7 @@ function JobPage({ text }: { text: string }) {
   const events = useEvents(id, query.isSuccess);
   const job = query.data;
   useTitle(job ? jobName(job) : "Job");
-  if (id <= 0 || (query.error instanceof ApiError && query.error.status === 404)) return <Empty title={`There is no job ${text}`}><Link to="/jobs" className="btn">All jobs</Link></Empty>;
+  if (id <= 0 || (query.error instanceof ApiError && query.error.status === 404)) return <Empty level={1} title={`There is no job ${text}`}><Link to="/jobs" className="btn">All jobs</Link></Empty>;
   if (query.isError && !job) return <div className="p-6"><ErrorNote error={query.error} retry={() => void query.refetch()} /></div>;
   if (!job) return <div className="mx-auto max-w-4xl p-6"><Bones rows={6} className="h-10" /></div>;
   const progress = readProgress(job.progress);

@@ -39,7 +39,7 @@ export function JobsScreen() {
         </Empty>
       )}
       {jobs.length > 0 && (
-        <div className="card overflow-x-auto">
+        <div className="card relative overflow-x-auto">
           <table className="w-full min-w-[760px] text-sm">
             <thead>
               <tr className="border-b border-line text-left">
