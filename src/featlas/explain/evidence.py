@@ -44,7 +44,8 @@ class Found:
     """A pattern of one feature, in words and as a detector, with its counts on the label split.
 
     Of the feature's `n_fires` events `n_hit` lie where the pattern holds, which is the case at `n_pattern` positions.
-    `n_hit` may be an estimate from examples; `n_listed` counts the words that the pattern lists.
+    `n_hit` may be an estimate from examples; `n_listed` counts the words that the pattern lists,
+    `n_paid` the hits that do not count for it, because its words were chosen by the same counts.
     """
 
     semantic_label: str
@@ -55,6 +56,7 @@ class Found:
     n_hit: float
     n_pattern: int
     n_listed: int = 1
+    n_paid: int = 0
 
     @property
     def recall(self) -> float:
@@ -68,8 +70,8 @@ class Found:
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of the two."""
-        return min(2 * self.n_hit / (self.n_fires + self.n_pattern), 1.0)
+        """Harmonic mean of the two, of the hits that were not paid for choosing the pattern."""
+        return min(2 * (self.n_hit - self.n_paid) / (self.n_fires + self.n_pattern), 1.0)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,9 @@ MIN_RECALL = 0.45
 MIN_WIDE_RECALL, MIN_WIDE_PRECISION = 0.7, 0.1
 """A wide pattern, which holds of most firings but of many other places too, passes by these."""
 
+LOOSE_BELOW = 0.5
+"""With a lower precision the label says `some …`: the feature is silent at most places of the pattern."""
+
 MIN_TOPIC_RECALL, MAX_TOPIC_COVERAGE, MIN_TOPIC_LIFT = 0.7, 0.15, 6.0
 
 
@@ -63,6 +66,8 @@ def _is_topic(topic: Topic) -> bool:
 
 
 def _labeled(feature: FeatureEvidence, found: Found, source: LabelSource) -> Labeling:
+    # A person reads the label before the sentence: one that holds at many silent places must say so itself.
+    some = "" if found.precision >= LOOSE_BELOW else "some of " if found.semantic_label.startswith("the ") else "some "
     is_estimate = found.detector["kind"] in ("previous", "next")
     about = "about " if is_estimate else ""
     explanation = (
@@ -82,7 +87,7 @@ def _labeled(feature: FeatureEvidence, found: Found, source: LabelSource) -> Lab
         feature.feature_index,
         LabelStatus.LABELED,
         source,
-        found.semantic_label,
+        some + found.semantic_label,
         found.category_label,
         explanation,
         evidence,

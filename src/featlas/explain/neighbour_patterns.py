@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from featlas.explain.corpus_evidence import CorpusEvidence
 from featlas.explain.evidence import ExampleTokens, FeatureEvidence, Found
-from featlas.explain.phrases import listed
+from featlas.explain.phrases import listed, quoted
 from featlas.explain.token_patterns import main_class
 
 MIN_EVENTS = 10
@@ -38,7 +38,7 @@ def find_neighbour_patterns(feature: FeatureEvidence, corpus: CorpusEvidence) ->
         spelled = _spell(chosen, np.concatenate([first, second]), corpus)
         token_ids = sorted(token for word in chosen for token in corpus.words.spellings(word))
         yield Found(
-            semantic_label=f"{subject} {preposition} {listed(spelled, most=50, n_most=3)}",
+            semantic_label=f"{subject} {preposition} {_first_two(spelled)}",
             category_label=f"Context > {preposition.capitalize()} a word",
             what=f"{preposition} {listed(spelled)}",
             detector={"kind": kind, "token_ids": token_ids},
@@ -47,6 +47,13 @@ def find_neighbour_patterns(feature: FeatureEvidence, corpus: CorpusEvidence) ->
             n_pattern=int(corpus.word_occurrences[chosen].sum()),
             n_listed=len(chosen),
         )
+
+
+def _first_two(spelled: list[bytes]) -> str:
+    """A short label has room for two words."""
+    return (
+        listed(spelled) if len(spelled) < 3 else f"{', '.join(quoted(word, stripped=True) for word in spelled[:2])}, …"
+    )
 
 
 def split_documents(examples: Sequence[ExampleTokens]) -> tuple[list[ExampleTokens], list[ExampleTokens]]:

@@ -129,11 +129,11 @@ def _letters() -> list[tuple[TokenClass, Test]]:
         ),
         (TokenClass("underscore", "identifiers with underscores", "Code > Identifiers"), lambda t: "_" in t),
         (
-            TokenClass("word_start", "starts of words", "Token > Place in word"),
+            TokenClass("word_start", "word starts", "Token > Place in word"),
             lambda t: t[:1] == " " and t[1:2].isalpha(),
         ),
         (
-            TokenClass("continuation", "continuations of words", "Token > Place in word"),
+            TokenClass("continuation", "word parts", "Token > Place in word"),
             lambda t: t[:1].isalpha() and t[:1].islower(),
         ),
     ]

@@ -71,9 +71,10 @@ def _list_of_words(
         what=what,
         detector={"kind": "tokens", "token_ids": token_ids.tolist()},
         n_fires=feature.n_fires,
-        n_hit=int(n_fires.sum()) - len(word) + 1,
+        n_hit=int(n_fires.sum()),
         n_pattern=int(n_occurrences.sum()),
         n_listed=len(word),
+        n_paid=len(word) - 1,
     )
 
 

@@ -134,3 +134,16 @@ def test_any_feature_has_an_answer_that_is_the_same_twice(seed: int, density: fl
         if found.evidence["pattern"] in ("tokens", "class", "position"):
             assert int(holds.sum()) == found.evidence["n_pattern"]
         assert len(found.semantic_label or "") <= 80
+
+
+def test_a_wide_label_says_so_and_its_numbers_are_exact():
+    """It fires at every third court, and nowhere else."""
+    places = where(CONTEXTS, ids(" court", "court", " Court", " tree"))
+    fires = [found if at % 3 == 0 else [] for at, found in enumerate(places)]
+    found = label(fires)
+    n = sum(len(one) for one in fires)
+    n_places = sum(len(one) for one in places)
+    assert (found.semantic_label or "").startswith('some "')
+    assert f"{n:,} of its {n:,} firings (100%)" in found.explanation
+    assert f"of {n_places:,} places" in found.explanation
+    assert lint_label(found.semantic_label) == ()
