@@ -2,10 +2,11 @@
 
 import ipaddress
 import logging
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -55,7 +56,8 @@ def serve(
         server = uvicorn.Server(config)
         watcher = threading.Thread(target=_tell_when_ready, args=(server, url, on_ready), daemon=True)
         watcher.start()
-        server.run(sockets=[bound])
+        with _ended_in_order():
+            server.run(sockets=[bound])
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -132,6 +134,17 @@ def local_runner(store: Store, settings: Settings) -> Iterator[Callable[[int], N
     finally:
         stop.set()
         thread.join()
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let SIGINT and SIGTERM be the normal end: uvicorn raises them again once it has shut down."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with suppress(KeyboardInterrupt):
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tell_when_ready(server: uvicorn.Server, url: str, on_ready: Callable[[str], None] | None) -> None:
