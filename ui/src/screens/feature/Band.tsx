@@ -18,7 +18,7 @@ export function Band({ feature, band, range, scale, breaks, run }: Props) {
   const share = octaveOf(band.band) !== null && feature.n_contexts_fired ? ` · ${percent(band.n_in_band / feature.n_contexts_fired)} of firing contexts` : "";
   const load = () => void (more.data ? more.fetchNextPage() : more.refetch());
   return (
-    <section aria-label={bandName(band.band)}>
+    <section aria-label={bandName(band.band)} className="band">
       <header className="mb-1 flex flex-wrap items-baseline gap-x-2">
         <h3 className="text-sm" data-tip={bandAbout(band.band)} tabIndex={0}>{bandName(band.band)}</h3>
         <span className="num text-xs text-muted">{whole(items.length)} of {whole(band.n_in_band)} contexts{share}</span>

@@ -64,8 +64,9 @@ function useStill(item: RefObject<HTMLElement | null>): Still {
         before.current = top();
       },
       settle: () => {
+        if (before.current === null) return; // measuring costs a layout
         const now = top();
-        if (before.current !== null && now !== null) document.getElementById("main")?.scrollBy({ top: now - before.current, behavior: "instant" });
+        if (now !== null) document.getElementById("main")?.scrollBy({ top: now - before.current, behavior: "instant" });
         before.current = null;
       },
     };

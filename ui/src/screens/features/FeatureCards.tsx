@@ -1,9 +1,9 @@
 import { Link } from "@tanstack/react-router";
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { Eye } from "lucide-react";
-import { useEffect, useLayoutEffect, useRef } from "react";
+import { useEffect, useRef } from "react";
 
 import * as format from "../../lib/format";
+import { useRowWindow } from "../../lib/rowWindow";
 import { useWidth } from "../../lib/useWidth";
 import { ErrorNote } from "../../parts/states";
 import type { BodyProps } from "./FeatureTable";
@@ -17,34 +17,30 @@ export function FeatureCards({ of, ids, search, active, onActive, onPeek }: Body
   const scroller = useRef<HTMLDivElement>(null);
   const [width, measure] = useWidth(scroller);
   const lanes = Math.max(1, Math.floor(width / 330));
-  const virtual = useVirtualizer({
-    count: Math.ceil(ids.length / lanes), getScrollElement: () => scroller.current, estimateSize: () => HEIGHT, overscan: 2,
-    initialOffset: Math.floor(active / lanes) * HEIGHT,
-  });
-  useLayoutEffect(() => virtual.measure(), [lanes, virtual]);
-  const lines = virtual.getVirtualItems();
-  const first = (lines[0]?.index ?? 0) * lanes;
-  const last = Math.min(ids.length - 1, ((lines.at(-1)?.index ?? 0) + 1) * lanes - 1);
+  const lines = useRowWindow(scroller, { count: Math.ceil(ids.length / lanes), rowHeight: HEIGHT, overscan: 2, startAt: Math.floor(active / lanes) });
+  const { scrollTo } = lines;
+  const first = lines.first * lanes;
+  const last = Math.min(ids.length - 1, (lines.last + 1) * lanes - 1);
   const loaded = useRows(of, ids, first, last);
   const wasActive = useRef(active);
   useEffect(() => {
     if (wasActive.current === active) return;
     wasActive.current = active;
-    virtual.scrollToIndex(Math.floor(active / lanes));
+    scrollTo(Math.floor(active / lanes));
     requestAnimationFrame(() => scroller.current?.querySelector<HTMLElement>(`[data-place="${active}"] a`)?.focus({ preventScroll: true }));
-  }, [active, lanes, virtual]);
+  }, [active, lanes, scrollTo]);
   return (
     <div ref={measure} className="flex min-h-0 flex-1 flex-col">
       {loaded.error && <div className="p-2"><ErrorNote error={loaded.error} what="Some features could not be loaded." retry={loaded.retry} /></div>}
       <div ref={scroller} className="rows relative min-h-0 flex-1">
-        <ul aria-label="Features" style={{ height: virtual.getTotalSize(), position: "relative" }}>
-          {lines.flatMap(({ index: line, start }) =>
-            Array.from({ length: Math.min(lanes, ids.length - line * lanes) }, (_, lane) => {
-              const place = line * lanes + lane;
+        <ul aria-label="Features" className="relative" style={{ height: lines.height }}>
+          {Array.from({ length: last - first + 1 }, (_, i) => {
+              const place = first + i;
+              const [line, lane] = [Math.floor(place / lanes), place % lanes];
               const id = ids[place] as number;
               const row = loaded.rows.get(id);
               return (
-                <li key={id} data-place={place} className="absolute p-1.5" style={{ height: HEIGHT, width: `${100 / lanes}%`, left: `${(100 / lanes) * lane}%`, transform: `translateY(${start}px)` }} onFocus={() => place !== active && onActive(place)}>
+                <li key={id} data-place={place} className="absolute p-1.5" style={{ height: HEIGHT, width: `${100 / lanes}%`, left: `${(100 / lanes) * lane}%`, transform: `translateY(${lines.topOf(line)}px)` }} onFocus={() => place !== active && onActive(place)}>
                   <article className={`card flex h-full flex-col gap-1.5 overflow-hidden px-3 py-2.5 ${place === active ? "border-edge" : ""}`} aria-posinset={place + 1} aria-setsize={ids.length}>
                     <div className="flex items-center gap-2">
                       <Link to="/s/$sae/f/$index" params={{ sae: of.sae, index: String(id) }} search={{ run: search.run, q: search.q, sort: search.sort }} preload={false} className="num font-mono text-[12.5px] text-muted hover:text-fg hover:underline">#{id}</Link>
@@ -63,8 +59,7 @@ export function FeatureCards({ of, ids, search, active, onActive, onPeek }: Body
                   </article>
                 </li>
               );
-            }),
-          )}
+            })}
         </ul>
       </div>
     </div>

@@ -1,10 +1,10 @@
 import { Link } from "@tanstack/react-router";
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown, ArrowUp, Eye } from "lucide-react";
-import { useEffect, useLayoutEffect, useRef, type MouseEvent } from "react";
+import { memo, useEffect, useRef, type MouseEvent } from "react";
 
 import type { FeatureRow } from "../../api/types";
 import * as format from "../../lib/format";
+import { useRowWindow } from "../../lib/rowWindow";
 import type { FeaturesSearch } from "../../lib/search";
 import { useWidth } from "../../lib/useWidth";
 import { ErrorNote } from "../../parts/states";
@@ -23,6 +23,7 @@ export type BodyProps = {
   onSort: (key: string) => void;
 };
 
+const HEAD_PX = 33;
 const WIDE = "64px minmax(210px,1.4fr) 84px 76px 74px 66px 66px minmax(180px,2fr) 34px";
 const HEADS: [title: string, key: string | null][] = [
   ["Index", "feature_index"], ["Label or tokens", null], ["Flags", null], ["Activations", null],
@@ -36,29 +37,26 @@ export function FeatureTable(props: BodyProps) {
   const [width, measure] = useWidth(scroller);
   const isNarrow = width > 0 && width < 860;
   const height = isNarrow ? 104 : 52;
-  const virtual = useVirtualizer({
-    count: ids.length, getScrollElement: () => scroller.current, estimateSize: () => height, overscan: 8,
-    initialOffset: Math.max(0, active - 3) * height,
-  });
-  useLayoutEffect(() => virtual.measure(), [height, virtual]);
-  const items = virtual.getVirtualItems();
-  const loaded = useRows(of, ids, items[0]?.index ?? 0, items.at(-1)?.index ?? 0);
+  const rows = useRowWindow(scroller, { count: ids.length, rowHeight: height, overscan: 8, startAt: active, stickyHeight: isNarrow ? 0 : HEAD_PX });
+  const { scrollTo } = rows;
+  const loaded = useRows(of, ids, rows.first, rows.last);
 
   const wasActive = useRef(active);
   useEffect(() => {
     if (wasActive.current === active) return;
     wasActive.current = active;
-    virtual.scrollToIndex(active);
+    scrollTo(active);
     requestAnimationFrame(() => scroller.current?.querySelector<HTMLElement>(`[data-place="${active}"]`)?.focus({ preventScroll: true }));
-  }, [active, virtual]);
+  }, [active, scrollTo]);
 
   return (
     <div ref={measure} className="flex min-h-0 flex-1 flex-col">
       {loaded.error && <div className="p-2"><ErrorNote error={loaded.error} what="Some rows could not be loaded." retry={loaded.retry} /></div>}
       <div ref={scroller} role="grid" aria-label="Features" aria-rowcount={ids.length + 1} aria-colcount={isNarrow ? undefined : HEADS.length} className="rows relative min-h-0 flex-1">
         <Head {...props} isNarrow={isNarrow} />
-        <div role="rowgroup" style={{ height: virtual.getTotalSize(), position: "relative" }}>
-          {items.map(({ index, start }) => {
+        <div role="rowgroup" className="relative" style={{ height: rows.height }}>
+          {Array.from({ length: rows.last - rows.first + 1 }, (_, i) => {
+            const index = rows.first + i;
             const id = ids[index] as number;
             const row = loaded.rows.get(id);
             const Cells = isNarrow ? NarrowCells : WideCells;
@@ -66,12 +64,12 @@ export function FeatureTable(props: BodyProps) {
               <div
                 key={id} role="row" data-place={index} aria-rowindex={index + 2} tabIndex={index === active ? 0 : -1}
                 className={`absolute inset-x-0 cursor-pointer border-b border-line px-3 -outline-offset-2 hover:bg-raised/60 ${index === active ? "bg-raised/70" : ""} ${isNarrow ? "" : "grid items-center gap-x-3"}`}
-                style={{ height, transform: `translateY(${start}px)`, gridTemplateColumns: isNarrow ? undefined : WIDE }}
+                style={{ height, transform: `translateY(${rows.topOf(index)}px)`, gridTemplateColumns: isNarrow ? undefined : WIDE }}
                 onFocus={() => index !== active && onActive(index)}
                 onClick={(event) => isPlainClick(event) && onOpen(id)}
                 onKeyDown={(event) => event.key === "Enter" && event.target === event.currentTarget && (event.preventDefault(), onOpen(id))}
               >
-                <Cells id={id} row={row} of={of} search={props.search} onPeek={onPeek} isActive={index === active} />
+                <Cells id={id} row={row} sae={of.sae} search={props.search} onPeek={onPeek} isActive={index === active} />
               </div>
             );
           })}
@@ -111,12 +109,12 @@ function Head({ sort, onSort, isNarrow }: BodyProps & { isNarrow: boolean }) {
   );
 }
 
-type CellsProps = { id: number; row: FeatureRow | undefined; of: RowsOf; search: FeaturesSearch; onPeek: (id: number) => void; isActive: boolean };
+type CellsProps = { id: number; row: FeatureRow | undefined; sae: string; search: FeaturesSearch; onPeek: (id: number) => void; isActive: boolean };
 
-function IndexLink({ id, of, search, isActive }: CellsProps) {
+function IndexLink({ id, sae, search, isActive }: CellsProps) {
   return (
     <Link
-      to="/s/$sae/f/$index" params={{ sae: of.sae, index: String(id) }} search={{ run: search.run, q: search.q, sort: search.sort }} preload={false}
+      to="/s/$sae/f/$index" params={{ sae, index: String(id) }} search={{ run: search.run, q: search.q, sort: search.sort }} preload={false}
       tabIndex={isActive ? 0 : -1} className="num font-mono text-[12.5px] text-muted hover:text-fg hover:underline"
     >
       #{id}
@@ -132,7 +130,7 @@ function PeekButton({ id, onPeek, isActive }: CellsProps) {
   );
 }
 
-function WideCells(props: CellsProps) {
+const WideCells = memo(function WideCells(props: CellsProps) {
   const { row } = props;
   const bone = <div className="late bone h-4 w-4/5" />;
   const numbers = row && [format.frequency(row.activation_frequency), format.value(row.max_activation), format.value(row.mean_activation)];
@@ -147,9 +145,9 @@ function WideCells(props: CellsProps) {
       <div role="gridcell"><PeekButton {...props} /></div>
     </>
   );
-}
+});
 
-function NarrowCells(props: CellsProps) {
+const NarrowCells = memo(function NarrowCells(props: CellsProps) {
   const { row } = props;
   return (
     <div role="gridcell" className="flex h-full flex-col justify-center gap-1">
@@ -164,4 +162,4 @@ function NarrowCells(props: CellsProps) {
       <div className="min-w-0">{row ? <RowSnippet row={row} /> : <div className="late bone h-4" />}</div>
     </div>
   );
-}
+});

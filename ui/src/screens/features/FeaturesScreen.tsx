@@ -23,6 +23,7 @@ import { FeatureCards } from "./FeatureCards";
 import { FeatureTable } from "./FeatureTable";
 import { HistogramStrip } from "./HistogramStrip";
 import { QueryBar } from "./QueryBar";
+import { useFirstRows } from "./useRows";
 
 const Peek = lazy(() => import("../feature/Peek"));
 const route = getRouteApi("/s/$sae/features");
@@ -68,7 +69,9 @@ export function FeaturesScreen() {
     if (matches && !isStale) announce(`${plural(matches.n_matches, "feature")} of ${whole(matches.n_features)}`);
   }, [matches, isStale]);
 
-  const [active, setActive] = useActive(ids, at);
+  const listed = useCalm(ids, brush !== null);
+  const [active, setActive] = useActive(listed, at);
+  useFirstRows({ sae, run: search.run, snapshot: matches?.snapshot }, matches?.ids, active);
   const change = useCallback(
     (next: Partial<FeaturesSearch>, replace = false) => void navigate({ search: (before) => ({ ...before, ...next }), replace }),
     [navigate],
@@ -78,9 +81,9 @@ export function FeaturesScreen() {
     await navigate({ search: (before) => ({ ...before, at: id }), replace: true });
     await navigate({ to: "/s/$sae/f/$index", params: { sae, index: String(id) }, search: { run: search.run, q: search.q, sort } });
   };
-  const move = (step: number) => ids.length > 0 && setActive(Math.max(0, Math.min(ids.length - 1, active + step)));
+  const move = (step: number) => listed.length > 0 && setActive(Math.max(0, Math.min(listed.length - 1, active + step)));
   const parts = matches?.query.parts ?? [];
-  const here = ids[active];
+  const here = listed[active];
 
   useKeys("List", {
     j: ["Next feature", () => move(1)],
@@ -91,7 +94,7 @@ export function FeaturesScreen() {
   });
 
   const body = {
-    of: { sae, run: search.run, snapshot: matches?.snapshot }, ids, search, sort: matches?.query.sort ?? [], active,
+    of: { sae, run: search.run, snapshot: matches?.snapshot, isHeld: brush !== null }, ids: listed, search, sort: matches?.query.sort ?? [], active,
     onActive: setActive, onOpen: (id: number) => void open(id), onPeek: setPeeked, onSort: (key: string) => change({ sort: key, at: undefined }),
   };
   const isBadQuery = query.error instanceof ApiError && query.error.problem?.position;
@@ -134,13 +137,25 @@ export function FeaturesScreen() {
           {!matches && query.isPending && <div className="p-4"><Bones rows={10} className="h-9" /></div>}
           {matches && ids.length === 0 && !brush && <div className="overflow-auto"><EmptyResult list={list} parts={parts} onChange={setQ} /></div>}
           {matches && ids.length === 0 && brush && <p className="p-10 text-center text-sm text-muted">No match lies in this range.</p>}
-          {ids.length > 0 && (view === "cards" ? <FeatureCards {...body} /> : <FeatureTable {...body} />)}
+          {listed.length > 0 && (view === "cards" ? <FeatureCards {...body} /> : <FeatureTable {...body} />)}
         </section>
       </div>
       {isFilterOpen && <Dialog title="Filters" label="Filters" width="360px" onClose={() => setFilterOpen(false)}><FacetPanel list={list} parts={parts} onChange={setQ} /></Dialog>}
       {peeked !== null && <Suspense><Peek sae={sae} search={search} ids={ids} index={peeked} onIndex={setPeeked} onOpen={(id) => void open(id)} onClose={() => setPeeked(null)} /></Suspense>}
     </div>
   );
+}
+
+/** Histograms and counts follow the pointer; the rows, which cost far more to draw, follow when it rests. */
+function useCalm(ids: Uint32Array, isHeld: boolean): Uint32Array {
+  const [calm, setCalm] = useState(ids);
+  if (!isHeld && calm !== ids) setCalm(ids);
+  useEffect(() => {
+    if (!isHeld) return undefined;
+    const timer = window.setTimeout(() => setCalm(ids), 120);
+    return () => window.clearTimeout(timer);
+  }, [ids, isHeld]);
+  return isHeld ? calm : ids;
 }
 
 /** The place in the list that has the focus; a link may say by `at` which feature that is. */

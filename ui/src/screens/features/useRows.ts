@@ -1,11 +1,25 @@
-import { useQueries } from "@tanstack/react-query";
-import { useCallback, useEffect, useState } from "react";
+import { useQueries, useQueryClient } from "@tanstack/react-query";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 
 import { rowQuery } from "../../api/queries";
 import type { FeatureRow } from "../../api/types";
 
-export type RowsOf = { sae: string; run: string | undefined; snapshot: number | undefined };
+/** `isHeld`: the list is still changing under a brush, and only what is known already is shown. */
+export type RowsOf = { sae: string; run: string | undefined; snapshot: number | undefined; isHeld?: boolean };
 export type Loaded = { rows: Map<number, FeatureRow>; error: Error | null; retry: () => void };
+
+const SCREENFUL = 24;
+
+/** Asks for the first screenful as soon as its ids are known, ahead of the columns, which are far bigger. */
+export function useFirstRows({ sae, run, snapshot }: RowsOf, ids: Uint32Array | undefined, active: number) {
+  const client = useQueryClient();
+  const asked = useRef<Uint32Array | null>(null);
+  useLayoutEffect(() => {
+    if (snapshot === undefined || !ids || asked.current === ids) return;
+    asked.current = ids;
+    for (const id of ids.subarray(Math.max(0, active - 2), active + SCREENFUL)) void client.prefetchQuery(rowQuery(sae, run, snapshot, id));
+  }, [client, sae, run, snapshot, ids, active]);
+}
 
 const JUMP = 60;
 
@@ -22,11 +36,11 @@ function useSettled(first: number, last: number): boolean {
 }
 
 /** The rows of the ids that are on screen, from the cache or by one request for all that are missing. */
-export function useRows({ sae, run, snapshot }: RowsOf, ids: Uint32Array, first: number, last: number): Loaded {
+export function useRows({ sae, run, snapshot, isHeld = false }: RowsOf, ids: Uint32Array, first: number, last: number): Loaded {
   const isSettled = useSettled(first, last);
   const shown = [...ids.subarray(first, last + 1)];
   return useQueries({
-    queries: shown.map((id) => ({ ...rowQuery(sae, run, snapshot, id), enabled: isSettled && snapshot !== undefined })),
+    queries: shown.map((id) => ({ ...rowQuery(sae, run, snapshot, id), enabled: isSettled && !isHeld && snapshot !== undefined })),
     combine: useCallback((results: { data?: FeatureRow | undefined; error: Error | null; refetch: () => unknown }[]) => {
       const failed = results.filter((result) => result.error !== null);
       return {
