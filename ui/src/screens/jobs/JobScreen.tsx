@@ -156,6 +156,14 @@ function RunLink({ job }: { job: Job }) {
   );
 }
 
+/** What an event says beside its name; results and errors are told in full above. */
+function payloadText(payload: JobEvent["payload"]): string {
+  return Object.entries(payload ?? {})
+    .filter(([name, x]) => (typeof x === "string" || typeof x === "number") && name !== "error_message")
+    .map(([name, x]) => `${format.words(name)} ${x}`)
+    .join(" · ");
+}
+
 function Events({ events }: { events: JobEvent[] }) {
   if (events.length === 0) return null;
   return (
@@ -166,7 +174,7 @@ function Events({ events }: { events: JobEvent[] }) {
           <li key={event.seq} className="flex flex-wrap gap-x-3 px-3.5 py-1.5">
             <time className="num text-xs leading-5 text-muted" dateTime={event.at}>{new Date(event.at).toLocaleString()}</time>
             <span className="font-medium">{format.words(event.kind)}</span>
-            {event.payload && Object.keys(event.payload).length > 0 && <code className="min-w-0 truncate text-xs leading-5 text-muted" title={JSON.stringify(event.payload)}>{JSON.stringify(event.payload)}</code>}
+            <span className="min-w-0 truncate text-xs leading-5 text-muted" title={event.payload ? JSON.stringify(event.payload) : undefined}>{payloadText(event.payload)}</span>
           </li>
         ))}
       </ol>

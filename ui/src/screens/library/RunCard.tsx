@@ -69,7 +69,7 @@ function Figures({ run }: { run: Run }) {
     ["L0", format.value(quality("l0")), `Features that fire per counted token, on average over ${format.whole(run.n_tokens)} tokens.`],
     ["FVU", format.value(quality("fvu")), `Fraction of variance unexplained: Σ‖x−x̂‖² / Σ‖x−x̄‖² over ${format.whole(quality("n_measured"))} measured positions. Lower is better.\nWith sinks: ${format.value(quality("fvu_with_sinks"))}.`],
     ["Labeled", share(labels.n_labeled, n), `${format.whole(labels.n_labeled)} of ${format.whole(n)} features have a label, ${format.whole(labels.n_human)} by a person.`],
-    ["Reviewed", share(labels.n_reviewed, labels.n_labeled || n), `${format.whole(labels.n_reviewed)} of ${format.whole(labels.n_labeled)} labels were accepted or rejected by somebody.`],
+    ["Reviewed", share(labels.n_reviewed, n), `Somebody accepted or rejected a label of ${format.whole(labels.n_reviewed)} of ${format.whole(n)} features.`],
   ];
   return (
     <dl className="mt-3.5 grid grid-cols-3 gap-x-4 gap-y-2.5 border-t border-line pt-3 sm:grid-cols-5 lg:grid-cols-9">
