@@ -38,6 +38,7 @@ describe("changing a query", () => {
     expect(addTerm("", "is:dead")).toBe("is:dead");
     expect(toggleTerm(q, parts, "is:labeled")).toBe(`${q} is:labeled`);
     expect(toggleTerm(q, parts, "IS:dead")).toBe("court density:1e-4..1e-2");
+    expect(toggleTerm("category:Language", partsOf("category:Language"), 'category:"Language"')).toBe("");
   });
   it("replaces the part on a field, by any of its names", () => {
     expect(replaceTerm(q, parts, ["activation_frequency", "density"], "density:..0.1")).toBe("court is:dead density:..0.1");

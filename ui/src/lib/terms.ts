@@ -34,7 +34,8 @@ export const rangeTerm = (field: string, low: number | null, high: number | null
 
 export const addTerm = (q: string, term: string): string => (q.trim() ? `${q.trim()} ${term}` : term);
 
-const same = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase();
+/** Quotes that a value does not need come and go when the server prints a query. */
+const same = (a: string, b: string): boolean => a.replaceAll('"', "").toLowerCase() === b.replaceAll('"', "").toLowerCase();
 
 /** The part that says exactly this, if there is one. */
 export const partOf = (parts: QueryPart[], term: string): QueryPart | undefined => parts.find((p) => same(p.text, term));
