@@ -34,7 +34,7 @@ export function JobsScreen() {
       {query.isError && <ErrorNote error={query.error} what="The jobs could not be read." retry={() => void query.refetch()} />}
       {query.isPending && <Bones rows={5} className="h-12" />}
       {query.isSuccess && jobs.length === 0 && (
-        <Empty title={state ? `No job is ${state}` : "No jobs yet"}>
+        <Empty title={state ? `No ${state} jobs` : "No jobs yet"}>
           {!state && <><p className="mb-3">Extractions and labelings appear here while they run, started here or on the command line.</p><Command text="featlas extract --model MODEL --sae FOLDER --text TEXTS" /></>}
         </Empty>
       )}

@@ -1,0 +1,151 @@
+"""What must hold on every screen: both themes accessible, wide and narrow, under a path, and no other host."""
+
+import http.client
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from tests.e2e.conftest import PlantedRun
+from tests.e2e.pages.conftest import AXE, NARROW, WIDE, Watched, sae_of, watch
+from tests.e2e.serving import Server, serving
+
+SCREENS = {
+    "library": "",
+    "features": "s/{sae}/features?q=-is:dead",
+    "cards": "s/{sae}/features?view=cards",
+    "empty result": "s/{sae}/features?q=n_fires:>1e12",
+    "bad query": "s/{sae}/features?q=is:deed",
+    "feature": "s/{sae}/f/7",
+    "dead feature": "s/{sae}/f/8",
+    "out of range": "s/{sae}/f/99999",
+    "jobs": "jobs",
+    "job": "jobs/1",
+}
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def open_screen(watched: Watched, name: str) -> Page:
+    page = watched.open(SCREENS[name].format(sae=sae_of(watched)))
+    expect(page.get_by_role("main")).to_be_visible()
+    expect(page.locator(".bone")).to_have_count(0)
+    return page
+
+
+def find_violations(page: Page) -> list[str]:
+    """What axe objects to: rule, and the elements."""
+    page.add_script_tag(path=str(AXE))
+    found = page.evaluate("(tags) => axe.run(document, {runOnly: {type: 'tag', values: tags}})", RULES)
+    return [f"{v['id']}: {[node['target'] for node in v['nodes']][:3]}" for v in found["violations"]]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_every_screen_is_accessible(chromium: Browser, server: Server, theme: str, size: tuple[int, int]):
+    viewport = {"width": size[0], "height": size[1]}
+    for watched in watch(chromium, server.url, color_scheme=theme, viewport=viewport, reduced_motion="reduce"):
+        found = {name: find_violations(open_screen(watched, name)) for name in SCREENS}
+    assert found == {name: [] for name in SCREENS}
+
+
+def test_dialogs_are_accessible(watched: Watched):
+    page = open_screen(watched, "features")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert find_violations(page) == []
+    page.keyboard.press("Escape")
+    page.locator("[role=row][data-place]").first.focus()
+    page.keyboard.press("o")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.get_by_role("dialog").locator(".bone")).to_have_count(0)
+    assert find_violations(page) == []
+
+
+def test_nothing_is_wider_than_a_narrow_window(chromium: Browser, server: Server):
+    for watched in watch(chromium, server.url, viewport={"width": NARROW[0], "height": NARROW[1]}):
+        widths = {}
+        for name in SCREENS:
+            page = open_screen(watched, name)
+            widths[name] = page.evaluate("document.documentElement.scrollWidth")
+    assert widths == {name: NARROW[0] for name in SCREENS}
+
+
+def test_the_theme_is_kept_and_follows_the_system_until_then(chromium: Browser, server: Server):
+    background = "getComputedStyle(document.body).backgroundColor"
+    for watched in watch(chromium, server.url, color_scheme="dark"):
+        page = open_screen(watched, "library")
+        dark = page.evaluate(background)
+        page.emulate_media(color_scheme="light")
+        assert page.evaluate(background) != dark
+        page.keyboard.press("T")
+        chosen = page.evaluate(background)
+        page.reload()
+        expect(page.get_by_role("main")).to_be_visible()
+        assert page.evaluate(background) == chosen
+
+
+def test_under_a_path_of_its_own(chromium: Browser, labeled: PlantedRun, package: Path):
+    with serving(labeled.featlas, "--base-path", "/tools/featlas", package=package) as server:
+        assert server.url.endswith("/tools/featlas/")
+        _walk(chromium, server.url)
+
+
+def test_behind_a_proxy_that_takes_a_prefix_away(chromium: Browser, server: Server):
+    with stripping_proxy(server.url, "/atlas") as url:
+        _walk(chromium, url)
+
+
+def _walk(chromium: Browser, url: str) -> None:
+    """Every screen loads by its address, and links stay under the path."""
+    for watched in watch(chromium, url):
+        for name in SCREENS:
+            open_screen(watched, name)
+        page = open_screen(watched, "library")
+        page.get_by_role("article").get_by_role("link").first.click()
+        expect(page.locator("[role=row][data-place]").first).to_be_visible()
+        assert page.url.startswith(url)
+        page.reload()
+        expect(page.locator("[role=row][data-place]").first).to_be_visible()
+
+
+@contextmanager
+def stripping_proxy(target: str, prefix: str) -> Iterator[str]:
+    """A reverse proxy, as small as it can be: GET and POST, whole bodies, the prefix removed."""
+    host = urlsplit(target).netloc
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            connection = http.client.HTTPConnection(host, timeout=60)
+            length = int(self.headers.get("Content-Length") or 0)
+            headers = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "origin")}
+            connection.request(self.command, self.path.removeprefix(prefix), self.rfile.read(length), headers)
+            answer = connection.getresponse()
+            if answer.getheader("Content-Type", "").startswith("text/event-stream"):
+                self.send_error(502, "streams do not pass here")  # the page polls instead
+                return
+            content = answer.read()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in ("transfer-encoding", "content-length", "connection"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_GET  # noqa: N815 (the names that http.server calls)
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+    proxy = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    thread = threading.Thread(target=proxy.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{proxy.server_port}{prefix}/"
+    finally:
+        proxy.shutdown()
+        proxy.server_close()
