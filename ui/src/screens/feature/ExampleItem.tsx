@@ -31,7 +31,7 @@ export const ExampleItem = memo(function ExampleItem(props: Props) {
   const text = { content: example.content, max, scale, breaks };
   return (
     <li ref={item} className="group grid grid-cols-[4.25rem_minmax(0,1fr)] gap-x-2 px-2 py-1.5 sm:px-3">
-      <div className="num flex flex-col text-xs">
+      <div className="num relative z-1 flex flex-col bg-surface text-xs">
         <button type="button" className="relative -ml-1 inline-flex items-center gap-0.5 self-start rounded px-0.5 text-left hover:bg-raised" aria-expanded={isOpen} title="Open the document" onClick={toggle}>
           <ChevronRight size={13} className={`text-muted transition-transform ${isOpen ? "rotate-90" : ""}`} aria-hidden />
           <span className="font-medium">{example.max_activation === null ? "silent" : format.value(example.max_activation)}</span>
