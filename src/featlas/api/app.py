@@ -1,12 +1,15 @@
 """Puts the API together: routes, answers to failures, the guard at the door, and the UI."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from fastapi import FastAPI
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
+from featlas.api import blocks
 from featlas.api.events import JobWatch
 from featlas.api.guard import LOOPBACK_NAMES, OnlyOurselves
 from featlas.api.pages import add_pages
@@ -14,9 +17,21 @@ from featlas.api.problems import MEDIA_TYPE, add_problem_answers
 from featlas.api.routes import feature, features, jobs, labels, library
 from featlas.api.schemas import Problem
 from featlas.api.surroundings import Surroundings
+from featlas.errors import FeatlasError
+from featlas.store.runs import list_runs
 
 PREFIX = "/api/v1"
+# Numbers hardly shrink: packing the columns of 131,072 features takes 150 ms, sending them as they are takes 3.
+_SENT_AS_THEY_ARE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, blocks.MEDIA_TYPE)
 _PROBLEM_STATUSES = (403, 404, 409, 422, 500, 502)
+
+
+def _read_ahead(surroundings: Surroundings) -> None:
+    """Bring the newest run's columns into memory before the first who asks has to wait for them: up to a second."""
+    with suppress(FeatlasError), surroundings.store.read() as session:
+        for run in list_runs(session, limit=1):
+            if run.snapshot_id is not None:
+                surroundings.columns.load(session, run.snapshot_id)
 
 
 def create_app(
@@ -27,8 +42,10 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.job_watch = JobWatch(surroundings.store)
+        reading_ahead = asyncio.create_task(run_in_threadpool(_read_ahead, surroundings))
         yield
         await app.state.job_watch.close()
+        await reading_ahead
 
     app = FastAPI(
         title="Featlas",
@@ -46,6 +63,6 @@ def create_app(
     for room in (library, features, feature, labels, jobs):
         app.include_router(room.router, prefix=PREFIX)
     add_pages(app, ui)
-    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=4)
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=4, exclude_content_types=_SENT_AS_THEY_ARE)
     app.add_middleware(OnlyOurselves, allowed_hosts=allowed_hosts)
     return app

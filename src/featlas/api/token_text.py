@@ -4,6 +4,7 @@ A token may end inside a character (half an emoji) or inside a grapheme (a lette
 a grapheme become one segment, which keeps them apart for the tooltip. Lengths are in UTF-16 units, as in JavaScript.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from featlas.api.schemas import Mark, TokenMark, TokenText
 from featlas.store.spans import decode_spans, readable_token
 
 _GRAPHEME = regex.compile(r"\X")
+# Between two ASCII characters other than CR there is always an edge, so only what stands around others is looked at.
+_NOT_PLAIN = re.compile(r"[\0-\x7f]?[^\0-\x0c\x0e-\x7f]+(?:[\0-\x7f][^\0-\x0c\x0e-\x7f]+)*[\0-\x7f]?")
 SNIPPET_TOKENS = 8
 """Tokens on each side of the peak in a list's snippet."""
 
@@ -81,23 +84,18 @@ def _segments(text: str, spans: Sequence[tuple[int, int]]) -> tuple[list[int], l
 
 def _grapheme_edges(text: str) -> list[bool]:
     """For every code point boundary, whether a grapheme ends there."""
-    if text.isascii() and "\r" not in text:
-        return [True] * (len(text) + 1)
-    edges = [False] * (len(text) + 1)
-    edges[0] = True
-    for match in _GRAPHEME.finditer(text):
-        edges[match.end()] = True
+    edges = [True] * (len(text) + 1)
+    for part in _NOT_PLAIN.finditer(text):
+        edges[part.start() + 1 : part.end()] = [False] * (part.end() - part.start() - 1)
+        for match in _GRAPHEME.finditer(text, part.start(), part.end()):
+            edges[match.end()] = True
     return edges
 
 
 def _utf16_lengths(text: str) -> list[int]:
     """UTF-16 units before every code point boundary."""
-    if text.isascii():
-        return list(range(len(text) + 1))
-    lengths = [0]
-    for character in text:
-        lengths.append(lengths[-1] + (2 if character > "\uffff" else 1))
-    return lengths
+    code_points = np.frombuffer(text.encode("utf-32-le"), "<u4")
+    return [0, *np.cumsum(1 + (code_points > 0xFFFF)).tolist()]
 
 
 def _marks(tokens: Tokens, segment_of: list[int], first: int, last: int) -> list[Mark]:

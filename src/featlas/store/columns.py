@@ -185,7 +185,7 @@ def find_matches(query: Query, columns: Columns, lookup: Lookup) -> Indices:
 def find_order(matches: Indices, query: Query, columns: Columns) -> Indices:
     """All matches in the query's order (nulls last, ties by feature_index)."""
     keys = _sort_keys(matches, query.sort or DEFAULT_SORT, columns)
-    return matches[np.lexsort([matches, *reversed(keys)])]
+    return matches[_stable_order(keys)]  # matches ascend, so what is tied stays in the order of feature_index
 
 
 def find_page(matches: Indices, query: Query, columns: Columns, limit: int, after: Cursor | None = None) -> Page:
@@ -318,6 +318,23 @@ def _sort_keys(rows: Indices, sort: tuple[SortKey, ...], columns: Columns) -> li
             ascending = np.where(unknown, 0, ascending)
         keys.append(ascending)
     return keys
+
+
+def _stable_order(keys: list[NDArray]) -> Indices:
+    """`np.lexsort` of the keys, most important first, but faster where one key is left after the nulls."""
+    first, *rest = keys
+    if rest and first.dtype.kind == "b":
+        parts = (np.flatnonzero(~first), np.flatnonzero(first))
+        return np.concatenate([part[_stable_order([key[part] for key in rest])] for part in parts])
+    if rest:
+        return np.lexsort(keys[::-1])
+    # A sort that is not stable, then the places of equal values put back in order.
+    order = np.argsort(first)
+    ascending = first[order]
+    group = np.cumsum(np.concatenate([[False], ascending[1:] != ascending[:-1]])[: len(order)])
+    packed = (group << 32) | order
+    packed.sort()
+    return packed & 0xFFFFFFFF
 
 
 def _first(keys: list[NDArray], n_rows: int, limit: int) -> Indices:

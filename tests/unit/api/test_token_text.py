@@ -118,3 +118,11 @@ def test_segments_tile_the_text_at_graphemes_and_every_firing_is_marked_once(tex
     assert set(lengths) <= edges
     marked = [token.position for mark in found.marks for token in mark.tokens if token.value is not None]
     assert sorted(marked) == sorted(fires)
+
+
+@given(st.text(st.sampled_from("ab \r\n\t\0é\u0301\u200d👩🏽🇩🇪क\u094dष각가❤\ufe0fم\u0600\u0e33")))
+@example("a\u0301b\r\n\u0600c")
+def test_segments_of_single_characters_are_the_graphemes(text: str):
+    """Wherever plain and other characters meet: only there is it worked out where graphemes end."""
+    found = mark_text(tokens_of([character.encode() for character in text]))
+    assert segments(found) == regex.findall(r"\X", text)
