@@ -3,7 +3,7 @@
 import http.client
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -75,7 +75,7 @@ def test_nothing_is_wider_than_a_narrow_window(chromium: Browser, server: Server
 
 
 def test_the_theme_is_kept_and_follows_the_system_until_then(chromium: Browser, server: Server):
-    background = "getComputedStyle(document.body).backgroundColor"
+    background = "getComputedStyle(document.documentElement).backgroundColor"
     for watched in watch(chromium, server.url, color_scheme="dark"):
         page = open_screen(watched, "library")
         dark = page.evaluate(background)
@@ -119,11 +119,16 @@ def stripping_proxy(target: str, prefix: str) -> Iterator[str]:
 
     class Proxy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            connection = http.client.HTTPConnection(host, timeout=60)
             length = int(self.headers.get("Content-Length") or 0)
             headers = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "origin")}
-            connection.request(self.command, self.path.removeprefix(prefix), self.rfile.read(length), headers)
-            answer = connection.getresponse()
+            with closing(http.client.HTTPConnection(host, timeout=60)) as connection:
+                connection.request(self.command, self.path.removeprefix(prefix), self.rfile.read(length), headers)
+                with connection.getresponse() as answer, suppress(ConnectionError):  # the browser may have gone on
+                    self.pass_on(answer)
+
+        do_POST = do_GET  # noqa: N815 (the names that http.server calls)
+
+        def pass_on(self, answer: http.client.HTTPResponse) -> None:
             if answer.getheader("Content-Type", "").startswith("text/event-stream"):
                 self.send_error(502, "streams do not pass here")  # the page polls instead
                 return
@@ -135,8 +140,6 @@ def stripping_proxy(target: str, prefix: str) -> Iterator[str]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
-
-        do_POST = do_GET  # noqa: N815 (the names that http.server calls)
 
         def log_message(self, format: str, *args: object) -> None:
             return
