@@ -35,9 +35,9 @@ def _read_ahead(surroundings: Surroundings) -> None:
 
 
 def create_app(
-    surroundings: Surroundings, *, ui: Path, allowed_hosts: Collection[str] = LOOPBACK_NAMES, base_path: str = ""
+    surroundings: Surroundings, *, ui: Path, allowed_hosts: Collection[str] = LOOPBACK_NAMES, root_path: str = ""
 ) -> FastAPI:
-    """The application over a store; `ui` is the folder of the built UI, `base_path` where a proxy shows it."""
+    """The application over a store; `ui` is the folder of the built UI, `root_path` where a proxy shows it."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -55,7 +55,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
-        root_path=base_path,
+        root_path=root_path,
         responses={status: {"model": Problem, "content": {MEDIA_TYPE: {}}} for status in _PROBLEM_STATUSES},
     )
     app.state.surroundings = surroundings

@@ -17,7 +17,7 @@ FOREVER = "public, max-age=31536000, immutable"
 
 NO_UI = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Featlas: the page is missing</title>
-<style>body{font:16px/1.6 system-ui,sans-serif;max-width:40rem;margin:4rem auto;padding:0 1rem;color:#222}
+<style>body{font:16px/1.6 system-ui,sans-serif;max-width:40rem;margin:4rem auto;padding:0 1rem;color:#222222}
 pre{font-family:ui-monospace,monospace;background:#f2f2f2;padding:.1em .3em;border-radius:4px}
 @media(prefers-color-scheme:dark){body{color:#ddd;background:#161616}pre{background:#2a2a2a}a{color:#f3b35a}}</style>
 </head><body><h1>The web page is not built</h1>
@@ -44,8 +44,8 @@ class _Assets(StaticFiles):
 
 def add_pages(app: FastAPI, folder: Path) -> None:
     """Serve the UI in `folder`; without one, a page that says how to get it. Must be added after all other routes."""
-    if (folder / "assets").is_dir():
-        app.mount("/assets", _Assets(directory=folder / "assets"))
+    # Whether it is there is asked at every request: the page may be built while the server runs.
+    app.mount("/assets", _Assets(directory=folder / "assets", check_dir=False))
 
     @app.get("/api/{rest:path}", include_in_schema=False)
     def nothing_there(rest: str) -> Response:

@@ -3,6 +3,7 @@
 import logging
 import uuid
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -30,7 +31,8 @@ def problem_response(
     status: int, detail: str, *, instance: str | None = None, headers: dict[str, str] | None = None, **more: object
 ) -> JSONResponse:
     """An error as the API sends it."""
-    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, instance=instance, **more)  # pyright: ignore[reportArgumentType]
+    fields = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail, "instance": instance, **more}
+    problem = Problem.model_validate(fields)
     return JSONResponse(problem.model_dump(mode="json"), status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 
@@ -41,7 +43,7 @@ def utf16_place(text: str, place: int) -> int:
 
 def _answer_ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, FeatlasError)
-    more: dict[str, object] = {"error_class": type(error).__name__}
+    more: dict[str, Any] = {"error_class": type(error).__name__}
     if isinstance(error, QueryError):
         asked = request.query_params.get("q", "")
         more["position"] = (utf16_place(asked, error.span.start), utf16_place(asked, error.span.end))

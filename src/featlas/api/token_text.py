@@ -70,23 +70,21 @@ def snippet_window(peak: int) -> range:
 
 def _segments(text: str, spans: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
     """The segment of each token, and the code point at which each segment ends."""
-    is_edge = _grapheme_edges(text)
-    segment_of, cuts = [], []
-    for at, (_, end) in enumerate(spans):
-        segment_of.append(len(cuts))
-        is_shared = at + 1 < len(spans) and spans[at + 1][0] < end
-        if is_edge[end] and not is_shared:
-            cuts.append(end)
-    if segment_of and segment_of[-1] == len(cuts):  # cannot be: a text ends at a grapheme's edge
-        cuts.append(len(text))
-    return segment_of, cuts
+    if not spans:
+        return [], []
+    starts, ends = np.array(spans).T
+    is_shared = np.append(starts[1:] < ends[:-1], False)
+    is_cut = _grapheme_edges(text)[ends] & ~is_shared
+    is_cut[-1] = True  # a text ends at a grapheme's edge
+    segment_of = np.cumsum(is_cut) - is_cut
+    return segment_of.tolist(), ends[is_cut].tolist()
 
 
-def _grapheme_edges(text: str) -> list[bool]:
+def _grapheme_edges(text: str) -> NDArray[np.bool_]:
     """For every code point boundary, whether a grapheme ends there."""
-    edges = [True] * (len(text) + 1)
+    edges = np.ones(len(text) + 1, dtype=np.bool_)
     for part in _NOT_PLAIN.finditer(text):
-        edges[part.start() + 1 : part.end()] = [False] * (part.end() - part.start() - 1)
+        edges[part.start() + 1 : part.end()] = False
         for match in _GRAPHEME.finditer(text, part.start(), part.end()):
             edges[match.end()] = True
     return edges

@@ -229,13 +229,13 @@ def serve(
         str, Parameter(help="Address of this machine to listen on: 127.0.0.1, ::1 or localhost.")
     ] = "127.0.0.1",
     port: Annotated[Whole, Parameter(help="Port to listen on; 0 takes any free one.")] = 8765,
-    base_path: Annotated[str, Parameter(help="Path under which a proxy shows the page, as in /featlas.")] = "/",
+    root_path: Annotated[str, Parameter(help="Path under which a proxy shows the page, as in /featlas.")] = "/",
     open_browser: Annotated[bool, Parameter(name="--open", negative=(), help="Open the page in the browser.")] = False,
 ) -> int:
     """Serve the web page, and work on queued jobs beside it, until Ctrl-C."""
     from featlas.cli.serving import run_serve
 
-    return run_serve(host, port, base_path=base_path, open_browser=open_browser)
+    return run_serve(host, port, root_path=root_path, open_browser=open_browser)
 
 
 @jobs.command(name="ls")

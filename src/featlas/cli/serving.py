@@ -10,12 +10,12 @@ from featlas.errors import InputError
 HOST, PORT = "127.0.0.1", 8765
 
 
-def run_serve(host: str, port: int, *, base_path: str, open_browser: bool) -> int:
+def run_serve(host: str, port: int, *, root_path: str, open_browser: bool) -> int:
     """Serve in the foreground until Ctrl-C."""
     from featlas.entry.web import serve
 
-    path = checked_base_path(base_path)
-    serve(load_settings(), host, port, base_path=path, on_ready=lambda url: _tell(url, open_browser))
+    path = checked_root_path(root_path)
+    serve(load_settings(), host, port, root_path=path, on_ready=lambda url: _tell(url, open_browser))
     return 0
 
 
@@ -35,11 +35,11 @@ def _tell_links(url: str, links: Sequence[tuple[str, str]]) -> None:
     sys.stderr.flush()
 
 
-def checked_base_path(text: str) -> str:
+def checked_root_path(text: str) -> str:
     """`/featlas` for featlas, /featlas/ and so on; "" for /. Raises InputError for what is no path."""
     path = text.strip("/")
     if any(character in path for character in "?#\\ ") or ".." in path.split("/"):
-        raise InputError(f"--base-path {text!r}: expected a path such as /featlas")
+        raise InputError(f"--root-path {text!r}: expected a path such as /featlas")
     return f"/{path}" if path else ""
 
 

@@ -29,7 +29,7 @@ _GRACE_S = 2
 
 
 def serve(
-    settings: Settings, host: str, port: int, *, base_path: str = "", on_ready: Callable[[str], None] | None = None
+    settings: Settings, host: str, port: int, *, root_path: str = "", on_ready: Callable[[str], None] | None = None
 ) -> None:
     """Serve until SIGINT or SIGTERM; `on_ready` gets the address once requests are answered.
 
@@ -37,7 +37,7 @@ def serve(
     host that is not this machine itself, ConflictError for a port in use.
     """
     bound = bind(host, port)
-    url = f"http://{_in_url(host)}:{bound.getsockname()[1]}{base_path}/"
+    url = f"http://{_in_url(host)}:{bound.getsockname()[1]}{root_path}/"
     with bound, open_store(settings) as store, local_runner(store, settings) as wake:
         app = create_app(
             Surroundings(
@@ -50,7 +50,7 @@ def serve(
             ),
             ui=UI_FOLDER,
             allowed_hosts=LOOPBACK_NAMES | {host},
-            base_path=base_path,
+            root_path=root_path,
         )
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE_S)
         server = uvicorn.Server(config)

@@ -123,7 +123,7 @@ def count_states(session: Session, sae_ids: Collection[int]) -> dict[int, StateC
     return {sae_id: StateCounts(*(int(n) for n in counts)) for sae_id, *counts in rows}
 
 
-def _saes() -> Select[Any]:
+def _saes() -> Select[SaeRow, int]:
     published = (
         select(RunRow.id)
         .where(RunRow.sae_id == SaeRow.id, RunRow.current_snapshot_id.is_not(None))

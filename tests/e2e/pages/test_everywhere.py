@@ -89,7 +89,7 @@ def test_the_theme_is_kept_and_follows_the_system_until_then(chromium: Browser, 
 
 
 def test_under_a_path_of_its_own(chromium: Browser, labeled: PlantedRun, package: Path):
-    with serving(labeled.featlas, "--base-path", "/tools/featlas", package=package) as server:
+    with serving(labeled.featlas, "--root-path", "/tools/featlas", package=package) as server:
         assert server.url.endswith("/tools/featlas/")
         _walk(chromium, server.url)
 
