@@ -1,6 +1,6 @@
 """Reading what a run says of its features: one with its examples, or many in bounded memory."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -32,7 +32,6 @@ DERIVED = ("activation_frequency", "context_frequency", "mean_activation", "std_
 """Numbers that are read from the columns, where the extraction wrote them, so that each has one definition."""
 
 _CHUNK = 500
-_FEW = 16
 _LAST_BANDS = {str(Band.TOP): -1, str(Band.UNIFORM): 1, str(Band.NEAR_MISS): 2, str(Band.NON_FIRING): 3}
 
 
@@ -48,31 +47,36 @@ def fetch_feature(session: Session, run: Run, feature_index: int) -> FeatureStat
     return replace(stats, examples=tuple(_read_examples(session, run.id, bands)))
 
 
-def fetch_stats(session: Session, run: Run, feature_index: int) -> FeatureStats:
-    """One feature without its examples; raises as `fetch_feature` does."""
+def fetch_stats(
+    session: Session, run: Run, feature_index: int, *, facts: Mapping[str, NDArray] | None = None
+) -> FeatureStats:
+    """One feature without its examples; raises as `fetch_feature` does. `facts` as in `read_features`."""
     published_snapshot(run)
     if not 0 <= feature_index < run.n_features:
         raise NotFoundError(
             f"run {run.name!r} has no feature {feature_index}; its features are 0 … {run.n_features - 1}"
         )
-    found = list(read_features(session, run, [feature_index]))
+    found = list(read_features(session, run, [feature_index], facts=facts))
     if not found:
         raise NotFoundError(f"feature {feature_index} is missing in run {run.name!r}")
     return found[0]
 
 
-def read_features(session: Session, run: Run, indices: Iterable[int]) -> Iterator[FeatureStats]:
+def read_features(
+    session: Session, run: Run, indices: Iterable[int], *, facts: Mapping[str, NDArray] | None = None
+) -> Iterator[FeatureStats]:
     """The features at these indices in this order, without examples; memory does not grow with their number.
 
+    Who holds the snapshot's columns gives them as `facts`: to cut numbers out of a stored column it is read as a whole.
     Indices beyond the snapshot's features are left out; null features may be asked for (they follow the SAE's own).
     Raises ConflictError where the run has no published snapshot yet.
     """
     snapshot_id, header = published_snapshot(run)
     remaining = iter(indices)
-    derived: _Derived | None = None
+    derived = None if facts is None else _Derived({name: facts[name] for name in DERIVED}, None)
     while chunk := [int(index) for index in islice(remaining, _CHUNK)]:
         if derived is None:
-            derived = _load_derived(session, snapshot_id, chunk if len(chunk) <= _FEW else None)
+            derived = _load_derived(session, snapshot_id, chunk if len(chunk) == 1 else None)
         rows = {row.feature_index: row for row in _read_rows(session, snapshot_id, chunk)}
         for index in chunk:
             if index in rows:
@@ -140,7 +144,7 @@ def _load_derived(session: Session, snapshot_id: int, few: list[int] | None) -> 
     columns = {}
     for name, dtype in session.execute(select(FeatureColumnRow.name, FeatureColumnRow.dtype).where(*of_derived)).all():
         size = np.dtype(dtype).itemsize
-        # Cutting out the few numbers wanted: a column of a million features is 8 MB.
+        # Of one feature only: each cut reads the column up to there again.
         cuts = [func.substr(FeatureColumnRow.data, 1 + max(index, 0) * size, size) for index in few]
         found = session.execute(
             select(*cuts).where(FeatureColumnRow.snapshot_id == snapshot_id, FeatureColumnRow.name == name)

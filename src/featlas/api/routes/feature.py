@@ -31,7 +31,7 @@ def feature(sae: str, feature_index: int, here: Here, run: RunRef = None) -> sch
         of_sae = fetch_sae(session, sae)
         of_run = fetch_run_of_sae(session, of_sae, run)
         snapshot_id, header = published_snapshot(of_run)
-        stats = fetch_stats(session, of_run, feature_index)
+        stats = fetch_stats(session, of_run, feature_index, facts=here.columns.load(session, snapshot_id).facts)
         profile = fetch_profile(session, snapshot_id, feature_index)
         bands = read_example_bands(session, snapshot_id, feature_index)
         marked = read_marked(session, of_run.id, [(band, range(N_FIRST)) for band in bands])
@@ -87,7 +87,7 @@ def examples(
     with here.store.read() as session:
         of_run = fetch_run_of_sae(session, fetch_sae(session, sae), run)
         snapshot_id, _ = published_snapshot(of_run)
-        stats = fetch_stats(session, of_run, feature_index)
+        stats = fetch_stats(session, of_run, feature_index, facts=here.columns.load(session, snapshot_id).facts)
         bands = {found.band: found for found in read_example_bands(session, snapshot_id, stats.feature_index)}
         if band not in bands:
             known = ", ".join(bands) or "none"

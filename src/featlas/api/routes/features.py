@@ -50,7 +50,7 @@ def features(  # a query string has as many parameters as it has
             query=_read_query(q, selection),
             n_matches=page.n_matches,
             n_features=of_run.n_features,
-            items=_rows(session, of_sae, of_run, page.feature_index.tolist()),
+            items=_rows(here, session, of_sae, of_run, page.feature_index.tolist()),
             next=page.next.encode() if page.next else None,
         )
 
@@ -64,7 +64,7 @@ def rows(sae: str, asked: schemas.RowsRequest, here: Here, run: RunRef = None) -
         wrong = [index for index in asked.feature_indices if not 0 <= index < 2**31]
         if wrong:
             raise InputError(f"there is no feature {wrong[0]}; expected indices from 0")
-        return schemas.FeatureRows(items=_rows(session, of_sae, of_run, asked.feature_indices))
+        return schemas.FeatureRows(items=_rows(here, session, of_sae, of_run, asked.feature_indices))
 
 
 @router.get("/matches", response_class=Response, responses={200: {"content": {MEDIA_TYPE: {}}}})
@@ -132,15 +132,16 @@ def facets(sae: str, here: Here, run: RunRef = None, q: QueryText = "") -> schem
     )
 
 
-def _rows(session, sae: StoredSae, run: Run, indices: list[int]) -> list[schemas.FeatureRow]:
+def _rows(here: Here, session, sae: StoredSae, run: Run, indices: list[int]) -> list[schemas.FeatureRow]:
     snapshot_id, _ = published_snapshot(run)
     if not indices:
         return []
     states = read_states(session, sae.id, indices)
     strongest = dict(read_strongest(session, run.id, snapshot_id, indices))
+    facts = here.columns.load(session, snapshot_id).facts
     return [
         shapes.feature_row(stats, states.get(stats.feature_index), strongest.get(stats.feature_index))
-        for stats in read_features(session, run, indices)
+        for stats in read_features(session, run, indices, facts=facts)
     ]
 
 
