@@ -1,9 +1,9 @@
 """Prove that docs/design-map.md is true: every path, symbol and test that it names exists.
 
 A row of its tables is `| original | here | differs, and why | test |`. In `here` and `test`, code of the form `path` or
-`path::symbol` is looked up (symbols with ast: classes, functions, methods, fields, constants). What is not built yet is
-marked `planned: ROOM`, with ROOM from ROOMS, the parts of the product that are not there yet; what is left out on
-purpose is marked `not taken`.
+`path::symbol` is looked up (symbols with ast: classes, functions, methods, fields, constants; in TypeScript
+declarations, and the titles of tests). What is not built yet is marked `planned: ROOM`, with ROOM from ROOMS, the parts
+of the product; what is left out on purpose is marked `not taken`.
 """
 
 import ast
@@ -17,6 +17,7 @@ from pathlib import Path
 MAP = "docs/design-map.md"
 ROOMS = frozenset({"correlation", "labeling", "scores", "API", "web UI", "workers", "exports", "benchmarks"})
 NOT_TAKEN = "not taken"
+TESTS = ("tests/", "ui/tests/")
 HEADER = ["original", "here", "differs, and why", "test"]
 
 
@@ -73,15 +74,22 @@ def _place_faults(root: Path, column: str, cell: str) -> Iterator[str]:
             yield f"{path} does not exist"
         elif symbol and not has_symbol(root / path, symbol):
             yield f"{path} has no {symbol}"
-        elif column == "test" and not (path.startswith("tests/") and symbol):
+        elif column == "test" and not (path.startswith(TESTS) and symbol):
             yield f"{place} is no test: expected tests/…::test_name"
 
 
 def has_symbol(path: Path, symbol: str) -> bool:
-    """Whether the file defines `symbol`: dotted names in Python, a word or a make target elsewhere."""
+    """Whether the file defines `symbol`: a name in Python, a declaration or a title in TypeScript, else a word."""
     if path.suffix == ".py":
         return symbol in _symbols(path)
-    return path.is_file() and re.search(rf"(?<![\w-]){re.escape(symbol)}(?![\w-])", path.read_text()) is not None
+    name = re.escape(symbol)
+    if path.name.endswith(".test.ts"):
+        pattern = rf'^\s*(?:it|test)\("{name}"'
+    elif path.suffix in (".ts", ".tsx"):
+        pattern = rf"^(?:export )?(?:default )?(?:async )?(?:function|const|type|class) {name}\b"
+    else:
+        pattern = rf"(?<![\w-]){name}(?![\w-])"
+    return path.is_file() and re.search(pattern, path.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
 
 @cache
