@@ -2,12 +2,15 @@ import type { Job } from "../../api/types";
 
 const lastStep = (path: string): string => path.replace(/\/+$/, "").split("/").at(-1) ?? path;
 
+/** A uid's end, with which names of runs end too; other names stay whole. */
+const shortUid = (run: string): string => (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(run) ? `…${run.slice(-6)}` : run);
+
 /** What a job does, in a few words: its kind and what it works on. */
 export function jobName(job: Job): string {
   const { name, sae, run, provider } = job.spec;
   const kind = `${job.kind.charAt(0).toUpperCase()}${job.kind.slice(1)}`;
   if (typeof name === "string" && name) return `${kind} ${name}`;
   if (typeof sae === "string" && sae) return `${kind} of ${lastStep(sae)}`;
-  if (typeof run === "string" || typeof run === "number") return `${kind} of run ${run}${typeof provider === "string" ? `, ${provider}` : ""}`;
+  if (typeof run === "string") return `${kind} of run ${job.run ?? shortUid(run)}${typeof provider === "string" ? `, ${provider}` : ""}`;
   return kind;
 }
