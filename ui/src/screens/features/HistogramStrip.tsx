@@ -29,7 +29,7 @@ type Props = {
 export function HistogramStrip({ columns, nFeatures, ids, parts, brush, onBrush, onCommit }: Props) {
   // Bins are given out once per run; whatever is brushed after that only counts bytes.
   const drawn = useMemo(() => {
-    const every = Uint32Array.from({ length: nFeatures }, (_, i) => i);
+    const every = new Uint32Array(nFeatures).map((_, i) => i); // Uint32Array.from a length takes six times as long
     const found = new Map<string, Drawn>();
     for (const { field } of FIGURES) {
       const values = columns.get(field)?.subarray(0, nFeatures);
