@@ -1,6 +1,8 @@
 """`featlas demo`: the committed SAE on the committed corpus with the packaged model, in the terminal."""
 
 import re
+import signal
+import urllib.request
 from pathlib import Path
 
 from tests.e2e.command import Featlas
@@ -30,3 +32,25 @@ def test_the_demo_runs_once_and_is_shown_again(tmp_path: Path, smollm2_cache: Pa
     assert first.stdout == again.stdout
     assert "reused the finished run" in again.stderr
     assert 1 == len(featlas.json("runs"))
+    assert ["extraction", "labeling"] == sorted(job["kind"] for job in featlas.json("jobs", "ls"))
+    _look_at_what_is_served(featlas, shown)
+
+
+def _look_at_what_is_served(featlas: Featlas, shown: list[str]) -> None:
+    """The addresses that the demo prints at its end: the list, and the features that it has shown."""
+    with featlas.start("demo", "--tokens", 3000) as process:
+        assert process.stderr is not None
+        lines: list[str] = []
+        while "Ctrl-C" not in "".join(lines[-1:]):
+            line = process.stderr.readline()
+            assert line, lines
+            lines.append(line)
+        addresses = [line.strip() for line in lines if line.strip().startswith("http://127.0.0.1:")]
+        assert "/features?run=1&q=-is%3Adense%20-is%3Adead" in addresses[0]
+        assert shown == re.findall(r"/f/(\d+)\?run=1", " ".join(addresses[1:]))
+        for address in addresses:
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                assert b"<base href=" in answer.read()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert 0 == process.returncode

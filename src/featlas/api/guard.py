@@ -36,7 +36,9 @@ class OnlyOurselves:
             names = ", ".join(sorted(self._allowed))
             return f"the host {host!r} is not served here; expected one of {names}"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        # Behind a proxy that renames the host the browser's own word counts: no page can set or forge this header.
+        is_own_page = headers.get("sec-fetch-site") == "same-origin"
+        if origin is not None and not is_own_page and urlsplit(origin).netloc.lower() != host.lower():
             return f"a page of {origin} may not use this server; open its own pages"
         return ""
 

@@ -64,7 +64,9 @@ def _example(content: schemas.TokenText, n_around: int = 12) -> str:
 
     before, after = cut(starts[first], starts[peak]), cut(content.ends[peak], content.ends[last])
     middle = cut(starts[peak], content.ends[peak])
-    return f"{before}**{middle.strip() or middle}**{after}"
+    bold = middle.strip()
+    # Markdown knows no bold that begins or ends with a space.
+    return before + (middle.replace(bold, f"**{bold}**", 1) if bold else f"**{middle}**") + after
 
 
 def _inline(text: str | None) -> str:

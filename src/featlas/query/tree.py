@@ -29,7 +29,7 @@ STATES = {
     "dense": "fires on more than 10 % of counted positions",
     "sink_only": "fires on excluded positions only",
     "null": "a random direction, taken along as a control; hidden unless a query says is:null",
-    "duplicate": "nearly the same as an earlier feature",
+    "duplicate": "fires at exactly the same positions as an earlier feature",
     "labeled": "has a label",
     "unlabeled": "has none",
     "favorite": "marked by somebody",

@@ -120,7 +120,7 @@ def stripping_proxy(target: str, prefix: str) -> Iterator[str]:
     class Proxy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
-            headers = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "origin")}
+            headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
             with closing(http.client.HTTPConnection(host, timeout=60)) as connection:
                 connection.request(self.command, self.path.removeprefix(prefix), self.rfile.read(length), headers)
                 with connection.getresponse() as answer, suppress(ConnectionError):  # the browser may have gone on

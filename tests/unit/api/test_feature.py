@@ -92,6 +92,7 @@ def test_markdown_tells_the_numbers_with_denominators(served: Served):
     assert "fires on 12 of 13 tokens (92.308%)" in text
     assert "| ` court` | 7 | 6.9% | 58.3% |" in text
     assert "Strongest examples (2 of 7 contexts" in text
+    assert "- -4: \\<s\\> **café**" in text
 
 
 def test_a_document_without_its_files_says_what_is_missing(served: Served):

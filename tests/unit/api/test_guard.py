@@ -33,6 +33,17 @@ def test_our_own_page_may(served: Served):
     assert served.client.post("/api/v1/jobs", json={"kind": "?", "spec": {}}, headers=headers).status_code == 422
 
 
+def test_our_own_page_behind_a_proxy_that_renames_the_host_may(served: Served):
+    headers = {"Origin": "https://atlas.example.org", "Host": "127.0.0.1:8765", "Sec-Fetch-Site": "same-origin"}
+    assert served.client.post("/api/v1/jobs", json={"kind": "?", "spec": {}}, headers=headers).status_code == 422
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none", ""])
+def test_other_pages_may_not_whatever_the_browser_calls_them(served: Served, site: str):
+    headers = {"Origin": "https://example.org", "Sec-Fetch-Site": site}
+    assert served.client.post("/api/v1/jobs", json={"kind": "?", "spec": {}}, headers=headers).status_code == 403
+
+
 def test_another_port_of_this_machine_is_another_site(served: Served):
     headers = {"Origin": "http://localhost:3000", "Host": "localhost:8765"}
     assert served.client.get("/api/v1/health", headers=headers).status_code == 403

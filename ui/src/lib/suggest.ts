@@ -21,7 +21,7 @@ const STATES: [string, string][] = [
   ["dead", "never fires"],
   ["dense", "fires on more than 10 % of tokens"],
   ["sink_only", "fires at excluded positions only"],
-  ["duplicate", "nearly the same as an earlier one"],
+  ["duplicate", "fires exactly where an earlier one does"],
   ["labeled", "has a label"],
   ["unlabeled", "has none"],
   ["human", "label by a person"],

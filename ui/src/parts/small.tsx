@@ -32,7 +32,7 @@ const FLAGS: Record<string, string> = {
   dead: "never fires on a counted position",
   dense: "fires on more than 10 % of counted positions",
   sink_only: "fires on excluded positions only",
-  duplicate: "nearly the same as an earlier feature",
+  duplicate: "fires at exactly the same positions as an earlier feature",
   null: "a random direction, taken along as a control",
 };
 

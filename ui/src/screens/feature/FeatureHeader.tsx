@@ -27,7 +27,7 @@ export function FeatureHeader({ feature, search, walk, onGo }: Props) {
             {label && <span className="flex items-center gap-1"><SourceGlyph source={label.source} /><ReviewGlyph state={label.review_state} /></span>}
             {label?.category_label && <span>{label.category_label}</span>}
             {feature.flags.map((flag) => <Flag key={flag} name={flag} />)}
-            {feature.duplicate_of !== null && <span>nearly the same as <Link className="underline" to="/s/$sae/f/$index" params={{ sae: feature.sae.uid, index: String(feature.duplicate_of) }} search={search}>#{feature.duplicate_of}</Link></span>}
+            {feature.duplicate_of !== null && <span>fires exactly where <Link className="underline" to="/s/$sae/f/$index" params={{ sae: feature.sae.uid, index: String(feature.duplicate_of) }} search={search}>#{feature.duplicate_of}</Link></span>}
             <span className="truncate max-sm:hidden">{feature.run.model} · {feature.run.hook_point} · {feature.run.corpus}</span>
           </p>
         </div>

@@ -58,7 +58,7 @@ function Row({ top, feature }: { top: TopToken; feature: Feature }) {
   return (
     <tr className="border-b border-line/60">
       <td className="py-[3px] pr-1">
-        <Link to="/s/$sae/features" params={{ sae: feature.sae.uid }} search={{ run: undefined, q: tokenTerm(top.token) }} title="Features that fire on this token" className="hover:underline">
+        <Link to="/s/$sae/features" params={{ sae: feature.sae.uid }} search={{ run: String(feature.run.id), q: tokenTerm(top.token) }} title="Features that fire on this token" className="hover:underline">
           <TokenChip token={top.token} />
         </Link>
       </td>
