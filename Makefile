@@ -59,8 +59,8 @@ $(UI_BUILT): $(UI_INSTALLED)
 	@touch $@
 
 $(UI_INSTALLED): ui/package-lock.json
-	@if ! node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null; then \
-		echo "make: no Node 20 or newer found; install it (the web page is built with it) and try again" >&2; exit 2; fi
+	@if ! node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null; then \
+		echo "make: no Node 20.19 or newer found; install it (the web page is built with it) and try again" >&2; exit 2; fi
 	@echo "Installing what the web page is built with into ui/node_modules: about 300 MB on disk."
 	@cd ui && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
