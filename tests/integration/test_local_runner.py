@@ -130,6 +130,20 @@ def test_a_job_runs_to_its_result(bench: Bench) -> None:
     assert job.progress["elapsed_s"] >= 1.0
 
 
+@pytest.mark.parametrize("niceness", [0, 7])
+def test_a_worker_lets_others_go_first_where_it_is_told_to(bench: Bench, niceness: int) -> None:
+    job_id = bench.enqueue(n=3, holds=(1,))
+    found: list[int] = []
+
+    def see(row: Job) -> None:
+        if (row.progress or {}).get("done") == 1 and not found:
+            found.append(psutil.Process(bench.worker_pid(job_id)).nice())
+            bench.release(1)
+
+    assert bench.runner(niceness=niceness).run(job_id, see).state is JobState.SUCCEEDED
+    assert found == [psutil.Process().nice() + niceness]
+
+
 @pytest.mark.parametrize(
     ("what", "expected", "message", "code"),
     [

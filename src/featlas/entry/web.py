@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 UI_FOLDER = Path(featlas.__file__).parent / "web"
 DATABASE_CONNECTIONS = 20  # as many again may overflow: together the threads in which endpoints run
 _GRACE_S = 2
+_NICENESS = 10  # a page that somebody looks at comes before a job that takes minutes anyway
 
 
 def serve(
@@ -116,7 +117,7 @@ def open_store(settings: Settings) -> Iterator[Store]:
 def local_runner(store: Store, settings: Settings) -> Iterator[Callable[[int], None]]:
     """Works on queued jobs in a thread, one after another; yields the bell that says there is one."""
     stop, bell = threading.Event(), threading.Event()
-    runner = LocalRunner(store, settings.logs_path)
+    runner = LocalRunner(store, settings.logs_path, niceness=_NICENESS)
 
     def work() -> None:
         while not stop.is_set():

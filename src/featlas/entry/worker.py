@@ -10,7 +10,7 @@ from featlas.errors import FeatlasError, InputError
 from featlas.pipeline.registry import KINDS, Kind
 from featlas.settings import Settings
 from featlas.store.session import Store
-from featlas.worker.run_job import Workplace, die_with_parent, run_job
+from featlas.worker.run_job import Workplace, die_with_parent, run_job, step_back
 
 
 def main(argv: Sequence[str] | None = None, *, kinds: Mapping[str, Kind] = KINDS) -> int:
@@ -20,7 +20,10 @@ def main(argv: Sequence[str] | None = None, *, kinds: Mapping[str, Kind] = KINDS
     command = commands.add_parser("run-job", help="do a queued job in this process")
     command.add_argument("job_id", type=int)
     command.add_argument("--parent", type=int, default=None, help="end when this process ends")
+    command.add_argument("--nice", type=int, default=0, help="how far other processes go first, 0 to 19")
     given = parser.parse_args(argv)
+    if given.nice:
+        step_back(given.nice)
     if given.parent is not None:
         die_with_parent(given.parent)
     try:

@@ -31,7 +31,7 @@ class LocalRunner:
 
     `logs_path` takes each worker's output as job-ID.log; `command` and `env` start a worker, whose settings must name
     the same store; `grace_s` is how long a cancelled worker may take to stop; `max_crashes` deaths in a row without
-    progress fail a job.
+    progress fail a job. `niceness` above 0 lets everything else on the machine go first, people who browse for example.
     """
 
     def __init__(
@@ -43,10 +43,12 @@ class LocalRunner:
         env: Mapping[str, str] | None = None,
         grace_s: float = 10.0,
         max_crashes: int = 3,
+        niceness: int = 0,
     ) -> None:
         self._store, self._logs_path = store, logs_path
         self._command, self._env = tuple(command), env
         self._grace_s, self._max_crashes = grace_s, max_crashes
+        self._niceness = niceness
 
     def run(self, job_id: int, on_update: OnUpdate | None = None) -> Job:
         """Work on a queued job until it is at rest (ended or paused), starting again after a crash; returns its row.
@@ -102,7 +104,7 @@ class LocalRunner:
         with log:
             # Its own session, so that Ctrl-C in a terminal reaches us only, and the job is cancelled in order.
             child = subprocess.Popen(
-                [*self._command, "run-job", str(job_id), "--parent", str(os.getpid())],
+                [*self._command, "run-job", str(job_id), "--parent", str(os.getpid()), *self._nice()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -115,6 +117,9 @@ class LocalRunner:
             if child.poll() is None:
                 child.kill()
             child.wait()
+
+    def _nice(self) -> list[str]:
+        return ["--nice", str(self._niceness)] if self._niceness else []
 
     def _watch(self, child: subprocess.Popen[bytes], job_id: int, orders: "_Orders", on_update: OnUpdate) -> None:
         kill_at = None

@@ -1,5 +1,6 @@
 """One job in one fresh process: take it, keep its lease alive, run its use case, write down how it ended."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -129,6 +130,16 @@ def die_with_parent(parent_pid: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     _end_without(parent_pid)
+
+
+def step_back(niceness: int) -> None:
+    """Let other processes go first, by so much (0 … 19).
+
+    Where Linux shares processors out between sessions, of which a worker is one, the session has to step back too.
+    """
+    os.nice(niceness)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(niceness))
 
 
 def _end_without(parent_pid: int | None) -> None:
