@@ -29,8 +29,9 @@ class ColumnCache:
     def __init__(self, n_snapshots: int = 4) -> None:
         self._n_snapshots = n_snapshots
         self._lock = threading.Lock()
+        self._first_load = threading.Lock()
         # SQLite gives the id of a deleted snapshot to the next one, so the key has its birthday too.
-        self._kept: OrderedDict[tuple[int, str], _Kept] = OrderedDict()
+        self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
 
     def load(self, session: Session, snapshot_id: int) -> Columns:
         """The columns of a snapshot with the feature state of this moment.
@@ -46,18 +47,37 @@ class ColumnCache:
         if found is None:
             raise NotFoundError(f"there is no snapshot {snapshot_id}; `featlas runs` lists what there is")
         key = (snapshot_id, found.created_at.isoformat())
-        with self._lock:
-            kept = self._kept.pop(key, None)
+        kept = self._find(key)
         if kept is None:
-            facts = load_facts(session, snapshot_id)
-            flags = facts.pop(FLAGS).astype(np.uint32, copy=False)
-            kept = _Kept(Columns(facts, flags, StateColumns.empty(len(flags))), rev=-1)
-        kept = _refreshed(session, found.sae_id, kept)
+            # One at a time: of many who ask at once the others wait for the first, or each would read everything.
+            with self._first_load:
+                kept = self._find(key)
+                if kept is None:
+                    facts = load_facts(session, snapshot_id)
+                    flags = facts.pop(FLAGS).astype(np.uint32, copy=False)
+                    columns = Columns(facts, flags, StateColumns.empty(len(flags)))
+                    kept = self._keep(key, _refreshed(session, found.sae_id, _Kept(columns, rev=-1)))
+        return self._keep(key, _refreshed(session, found.sae_id, kept)).columns
+
+    def _find(self, key: "_Key") -> "_Kept | None":
         with self._lock:
-            self._kept[key] = kept
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def _keep(self, key: "_Key", kept: "_Kept") -> "_Kept":
+        """Remember it, unless another thread has seen more since."""
+        with self._lock:
+            before = self._kept.get(key)
+            if before is None or before.rev < kept.rev:
+                self._kept[key] = kept
+            self._kept.move_to_end(key)
             while len(self._kept) > self._n_snapshots:
                 self._kept.popitem(last=False)
-        return kept.columns
+        return kept
+
+
+_Key = tuple[int, str]
 
 
 @dataclasses.dataclass(frozen=True)
