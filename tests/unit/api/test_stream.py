@@ -132,8 +132,9 @@ def test_many_watchers_ask_the_database_as_often_as_one(url: str, store: Store, 
 
     job = jobs.enqueue(store, "extraction", SPEC)
     with ExitStack() as stack:
-        for _ in range(40):
-            next(stack.enter_context(listening(f"{url}/jobs/{job.id}/stream")))
+        # Held in a list: a stream that nobody refers to is closed.
+        watchers = [stack.enter_context(listening(f"{url}/jobs/{job.id}/stream")) for _ in range(40)]
+        assert [next(messages)["event"] for messages in watchers] == ["job"] * 40
         monkeypatch.setattr(events, "list_jobs", counted)
         started = time.monotonic()
         time.sleep(3)

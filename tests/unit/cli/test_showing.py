@@ -22,6 +22,7 @@ from featlas.cli.showing import (
 from featlas.domain import (
     Example,
     FeatureFlag,
+    FeatureState,
     FeatureStats,
     Histogram,
     Interval,
@@ -161,7 +162,7 @@ def test_an_example_is_one_line_and_markup_in_it_is_text() -> None:
 
 
 def test_the_table_has_a_line_per_feature(capsys: pytest.CaptureFixture[str]) -> None:
-    print_feature_table([FEATURE, DEAD, replace(DEAD, flags=FeatureFlag.SINK_ONLY)])
+    print_feature_table([(f, None) for f in (FEATURE, DEAD, replace(DEAD, flags=FeatureFlag.SINK_ONLY))])
     _, *lines = capsys.readouterr().out.splitlines()
     assert [
         ["7", "1.23%", "1,234", "1.23", "9", "'", "[bold]↵'"],
@@ -172,11 +173,12 @@ def test_the_table_has_a_line_per_feature(capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.parametrize(("flag", "word"), [(FeatureFlag.DENSE, "dense"), (FeatureFlag.NULL, "control")])
 def test_flags_are_words(flag: FeatureFlag, word: str, capsys: pytest.CaptureFixture[str]) -> None:
-    print_feature_table([replace(FEATURE, flags=flag)])
+    print_feature_table([(replace(FEATURE, flags=flag), FeatureState(1, FEATURE.feature_index, "its label"))])
     print_feature_page(replace(FEATURE, flags=flag))
     printed = capsys.readouterr().out
     assert 2 == printed.count(word)
     assert f"feature 7 ({word})" in printed
+    assert "its label" in printed
 
 
 def test_every_share_on_the_page_says_of_what(capsys: pytest.CaptureFixture[str]) -> None:
