@@ -12,7 +12,7 @@ Rows = list[tuple[Any, ...]]
 
 _BY_SNAPSHOT = ("features", "feature_columns", "feature_activations", "feature_tokens")
 _ADDRESSES = ("snapshot_id", "run_id", "corpus_id", "id", "seq", "created_at", "published_at", "uid")
-_JSON_COLUMNS = ("intervals", "top_tokens", "n_excluded", "quality", "metadata", "self_check")
+_JSON_COLUMNS = ("intervals", "top_tokens", "n_excluded", "quality", "position_n_tokens", "metadata", "self_check")
 
 
 def read_published(store: Store, run_id: int) -> dict[str, Rows]:
