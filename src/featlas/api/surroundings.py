@@ -29,8 +29,8 @@ class Surroundings:
     columns: ColumnCache = field(default_factory=ColumnCache)
 
 
-def surroundings_of(request: Request) -> Surroundings:
-    """What the application was made with."""
+async def surroundings_of(request: Request) -> Surroundings:
+    """What the application was made with; not worth a thread, for which each request would wait once more."""
     return request.app.state.surroundings
 
 

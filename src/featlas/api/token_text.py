@@ -42,25 +42,59 @@ class Tokens:
 def mark_text(tokens: Tokens, window: range | None = None) -> TokenText:
     """The text in segments, with marks where the feature fires and at the peak.
 
-    `window` cuts out the segments of these tokens; positions stay those of the whole.
+    `window` cuts out the segments of these tokens, the peak among them; positions stay those of the whole.
     """
+    skipped = 0
+    if window is not None and len(tokens.ends):
+        window = range(max(window.start, 0), min(window.stop, len(tokens.ends)))
+        tokens, skipped = _around(tokens, window)
+        window = range(window.start - skipped, window.stop - skipped)
     text, spans = decode_spans(tokens.text, tokens.ends)
     segment_of, cuts = _segments(text, spans)
     units = _utf16_lengths(text)
     ends = [units[cut] for cut in cuts]
     first, last = 0, len(cuts) - 1
     if window is not None and len(segment_of):
-        first = segment_of[max(window.start, 0)]
-        last = segment_of[min(window.stop, len(segment_of)) - 1]
+        first, last = segment_of[window.start], segment_of[window.stop - 1]
     start = cuts[first - 1] if first else 0
     stop = cuts[last] if cuts else 0
     offset = units[start]
     return TokenText(
         text=text[start:stop],
         ends=[end - offset for end in ends[first : last + 1]],
-        marks=_marks(tokens, segment_of, first, last),
+        marks=_marks(tokens, segment_of, range(first, last + 1), skipped),
         peak_segment=segment_of[tokens.peak] - first if segment_of else 0,
     )
+
+
+def _around(tokens: Tokens, window: range) -> tuple[Tokens, int]:
+    """The tokens of a window that the peak is in, and as many on both sides as a grapheme could reach; how many before.
+
+    Cut is between ASCII characters only: what is left out says nothing of the graphemes inside.
+    """
+    first, stop = window.start, window.stop
+    while first > 0 and not _is_plain_edge(tokens, first):
+        first -= 1
+    while stop < len(tokens.ends) and not _is_plain_edge(tokens, stop):
+        stop += 1
+    begin = int(tokens.ends[first - 1]) if first else 0
+    is_inside = (tokens.positions >= first) & (tokens.positions < stop)
+    part = Tokens(
+        text=tokens.text[begin : int(tokens.ends[stop - 1])],
+        ends=tokens.ends[first:stop].astype(np.int64) - begin,
+        token_ids=tokens.token_ids[first:stop],
+        positions=tokens.positions[is_inside].astype(np.int64) - first,
+        values=tokens.values[is_inside],
+        peak=tokens.peak - first,
+    )
+    return part, first
+
+
+def _is_plain_edge(tokens: Tokens, at: int) -> bool:
+    """Whether token `at` and the one before are kept apart by two ASCII characters that cannot be one grapheme."""
+    end = int(tokens.ends[at - 1])
+    is_empty = end == int(tokens.ends[at]) or (end == int(tokens.ends[at - 2]) if at > 1 else end == 0)
+    return not is_empty and tokens.text[end - 1] < 0x80 and tokens.text[end] < 0x80 and tokens.text[end - 1] != 0x0D
 
 
 def snippet_window(peak: int) -> range:
@@ -96,23 +130,20 @@ def _utf16_lengths(text: str) -> list[int]:
     return [0, *np.cumsum(1 + (code_points > 0xFFFF)).tolist()]
 
 
-def _marks(tokens: Tokens, segment_of: list[int], first: int, last: int) -> list[Mark]:
+def _marks(tokens: Tokens, segment_of: list[int], segments: range, skipped: int) -> list[Mark]:
     values = dict(zip(tokens.positions.tolist(), tokens.values.tolist(), strict=True))
     shown = sorted({*values, tokens.peak}) if segment_of else []
     members: dict[int, list[TokenMark]] = {}
-    for position in shown:
-        if first <= segment_of[position] <= last:
-            members.setdefault(segment_of[position] - first, []).append(_member(tokens, position, values))
+    for at in shown:
+        if segment_of[at] in segments:
+            member = TokenMark(
+                position=at + skipped,
+                token_id=int(tokens.token_ids[at]),
+                token=tokens.token(at),
+                value=values.get(at),
+            )
+            members.setdefault(segment_of[at] - segments.start, []).append(member)
     return [Mark(segment=segment, value=_strongest(found), tokens=found) for segment, found in members.items()]
-
-
-def _member(tokens: Tokens, position: int, values: dict[int, float]) -> TokenMark:
-    return TokenMark(
-        position=position,
-        token_id=int(tokens.token_ids[position]),
-        token=tokens.token(position),
-        value=values.get(position),
-    )
 
 
 def _strongest(members: list[TokenMark]) -> float | None:

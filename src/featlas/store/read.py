@@ -63,11 +63,17 @@ def fetch_stats(
 
 
 def read_features(
-    session: Session, run: Run, indices: Iterable[int], *, facts: Mapping[str, NDArray] | None = None
+    session: Session,
+    run: Run,
+    indices: Iterable[int],
+    *,
+    facts: Mapping[str, NDArray] | None = None,
+    n_top_tokens: int | None = None,
 ) -> Iterator[FeatureStats]:
     """The features at these indices in this order, without examples; memory does not grow with their number.
 
     Who holds the snapshot's columns gives them as `facts`: to cut numbers out of a stored column it is read as a whole.
+    `n_top_tokens` leaves out all but the first top tokens.
     Indices beyond the snapshot's features are left out; null features may be asked for (they follow the SAE's own).
     Raises ConflictError where the run has no published snapshot yet.
     """
@@ -80,7 +86,7 @@ def read_features(
         rows = {row.feature_index: row for row in _read_rows(session, snapshot_id, chunk)}
         for index in chunk:
             if index in rows:
-                yield _stats_of(rows[index], header, derived.numbers(index))
+                yield _stats_of(rows[index], header, derived.numbers(index), n_top_tokens)
 
 
 def read_example_bands(session: Session, snapshot_id: int, feature_index: int) -> list[ExampleBand]:
@@ -153,7 +159,9 @@ def _load_derived(session: Session, snapshot_id: int, few: list[int] | None) -> 
     return _Derived(columns, few)
 
 
-def _stats_of(row: Any, header: SnapshotHeader, derived: dict[str, float | None]) -> FeatureStats:
+def _stats_of(
+    row: Any, header: SnapshotHeader, derived: dict[str, float | None], n_top_tokens: int | None
+) -> FeatureStats:
     return FeatureStats(
         feature_index=row.feature_index,
         n_fires=row.n_fires,
@@ -161,7 +169,7 @@ def _stats_of(row: Any, header: SnapshotHeader, derived: dict[str, float | None]
         n_contexts_fired=row.n_contexts_fired,
         max_activation=row.max,
         histogram=_trim(unpack_sparse(row.histogram), header.histogram_edges),
-        top_tokens=_token_stats(row.top_tokens, row.n_fires),
+        top_tokens=_token_stats(row.top_tokens, row.n_fires, n_top_tokens),
         flags=FeatureFlag(row.flags),
         duplicate_of=row.duplicate_of,
         n_fires_excluded=row.n_fires_excluded,
@@ -182,7 +190,7 @@ def _trim(counts: NDArray[np.int64], edges: NDArray[np.float64]) -> Histogram:
     return Histogram(tuple(edges[first : last + 2].tolist()), tuple(counts[first : last + 1].tolist()))
 
 
-def _token_stats(columns: dict[str, list[Any]], n_fires_of_feature: int) -> tuple[TokenStat, ...]:
+def _token_stats(columns: dict[str, list[Any]], n_fires_of_feature: int, most: int | None) -> tuple[TokenStat, ...]:
     names = ("token_id", "token", "n_fires", "n_occurrences", "mean_activation", "max_activation")
     return tuple(
         TokenStat(
@@ -196,7 +204,7 @@ def _token_stats(columns: dict[str, list[Any]], n_fires_of_feature: int) -> tupl
             p_token_given_fire=n_fires / n_fires_of_feature,
         )
         for token_id, token, n_fires, n_occurrences, mean, largest in zip(
-            *(columns[name] for name in names), strict=True
+            *(columns[name][:most] for name in names), strict=True
         )
     )
 

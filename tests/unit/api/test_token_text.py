@@ -126,3 +126,24 @@ def test_segments_of_single_characters_are_the_graphemes(text: str):
     """Wherever plain and other characters meet: only there is it worked out where graphemes end."""
     found = mark_text(tokens_of([character.encode() for character in text]))
     assert segments(found) == regex.findall(r"\X", text)
+
+
+@given(
+    st.text(st.sampled_from("ab \r\n\u0301\u200d👩🇩क각\ufe0fم"), min_size=1, max_size=40).map(str.encode),
+    st.lists(st.integers(0, 160), max_size=30),
+    st.data(),
+)
+def test_a_window_shows_the_same_segments_as_the_whole(text: bytes, cuts: list[int], data: st.DataObject):
+    """Although only what lies around the window is looked at; tokens may be empty or end inside characters."""
+    edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))} | set(cuts[:1]) & {0})
+    pieces = [text[a:b] for a, b in pairwise(edges)] + [b""] * data.draw(st.integers(0, 1))
+    peak = data.draw(st.integers(0, len(pieces) - 1))
+    tokens = tokens_of(pieces, {at: at + 1.0 for at in range(len(pieces))}, peak)
+    window = range(data.draw(st.integers(-3, peak)), data.draw(st.integers(peak + 1, len(pieces) + 3)))
+    whole, found = mark_text(tokens), mark_text(tokens, window)
+    segment_of = {token.position: mark.segment for mark in whole.marks for token in mark.tokens}
+    first, last = segment_of[max(window.start, 0)], segment_of[min(window.stop, len(pieces)) - 1]
+    assert segments(whole)[first : last + 1] == segments(found)
+    assert found.peak_segment == whole.peak_segment - first
+    expected = [mark for mark in whole.marks if first <= mark.segment <= last]
+    assert [(mark.segment - first, mark.tokens) for mark in expected] == [(m.segment, m.tokens) for m in found.marks]

@@ -141,7 +141,7 @@ def _rows(here: Here, session, sae: StoredSae, run: Run, indices: list[int]) -> 
     facts = here.columns.load(session, snapshot_id).facts
     return [
         shapes.feature_row(stats, states.get(stats.feature_index), strongest.get(stats.feature_index))
-        for stats in read_features(session, run, indices, facts=facts)
+        for stats in read_features(session, run, indices, facts=facts, n_top_tokens=shapes.N_TOKENS_IN_ROW)
     ]
 
 

@@ -16,7 +16,7 @@ router = APIRouter(tags=["library"])
 
 
 @router.get("/health")
-def health(here: Here) -> schemas.Health:
+async def health(here: Here) -> schemas.Health:  # needs no thread, so it is answered however many wait for one
     """That the server answers, and which version it is."""
     is_sqlite = here.store.url.get_backend_name() == "sqlite"
     return schemas.Health(
