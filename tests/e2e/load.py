@@ -1,8 +1,9 @@
 """Many readers and watchers at a server that works on a job meanwhile; and what somebody else then waits for an answer.
 
 The crowd is a process of its own (`python -m tests.e2e.load PLAN`), so that what it costs to ask is not counted as what
-it takes to be answered. Each reader looks at an answer for `pause_s` before asking again; at 0 the server always has as
-many questions before it as there are readers, and what one waits is their number divided by what it answers a second.
+it takes to be answered. Each reader looks at an answer for about `pause_s` before asking again. Without a pause the
+server always has as many questions before it as there are readers, and what one waits is their number divided by what
+it answers a second.
 """
 
 import asyncio
@@ -141,7 +142,8 @@ def _ask(
 def _read(plan: Plan, reader: int, crowd: Crowd, end: float) -> None:
     at = urlsplit(plan.url)
     connection = http.client.HTTPConnection(at.hostname or "", at.port, timeout=PATIENCE_S)
-    tag = ""
+    tag, chance = "", np.random.default_rng(reader)
+    time.sleep(chance.uniform(0, plan.pause_s))  # nobody comes at the same instant
     for kind, path in make_requests(plan, reader):
         if time.monotonic() > end:
             break
@@ -153,7 +155,7 @@ def _read(plan: Plan, reader: int, crowd: Crowd, end: float) -> None:
             return
         tag = found or tag
         crowd.took.setdefault(kind, []).append(took)
-        time.sleep(plan.pause_s)
+        time.sleep(chance.uniform(0.5, 1.5) * plan.pause_s)
     connection.close()
 
 

@@ -16,8 +16,8 @@ from featlas.store.session import Store
 __all__ = ["planted", "planted_run"]  # pytest finds fixtures by their names in the module
 
 BAR_MS = 1000
-N_READERS, N_WATCHERS, SECONDS, PAUSE_S = 50, 80, 30, 1.0
-N_JOBS = 80
+N_READERS, N_WATCHERS, SECONDS, PAUSE_S = 50, 80, 30, 2.0
+N_JOBS, N_DOCUMENTS = 12, 20_000
 N_FEATURES, N_CONTEXTS = 32_768, 4096
 
 
@@ -27,7 +27,7 @@ def test_a_crowd_during_an_extraction(planted_run: PlantedRun, tmp_path: Path) -
     store = Store.open(f"sqlite:///{featlas.home / 'featlas.db'}")
     wide = build_wide_run(store, N_FEATURES, n_contexts=N_CONTEXTS)
     store.close()
-    with busy_server(featlas, planted_run, tmp_path, N_JOBS) as busy:
+    with busy_server(featlas, planted_run, tmp_path, N_JOBS, N_DOCUMENTS) as busy:
         (of_documents,) = [sae["uid"] for sae in busy.ask("saes") if sae["uid"] != wide.sae]
         plan = Plan(
             url=busy.url,
