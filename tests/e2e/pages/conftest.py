@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 from tests.browser import browser
 from tests.e2e.command import Featlas
 from tests.e2e.conftest import PlantedRun
@@ -16,6 +16,7 @@ AXE = REPOSITORY / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 PAGE = REPOSITORY / "src" / "featlas" / "web" / "index.html"
 WIDE, NARROW = (1440, 900), (420, 860)
 PATIENCE_MS = 60_000
+expect.set_options(timeout=30_000)  # a machine that does other things too is slow, not wrong
 _KNOWN_FAILURES = ("Failed to load resource", "net::ERR_")  # what the browser says when a test lets a request fail
 
 
