@@ -75,7 +75,7 @@ class Outcome:
 
 def require_orderly(outcome: Outcome, plan: Plan, states: list[str]) -> None:
     """Nobody met an error, every watcher heard something, and the server had work to do all the time."""
-    assert outcome.crowd.errors == []
+    assert outcome.crowd.errors == [], "\n".join(outcome.crowd.errors[:5])
     assert len(outcome.crowd.n_heard) == plan.n_watchers
     assert min(outcome.crowd.n_heard) > 0
     assert {"running", "queued"} & set(states), "the work was over before the crowd had gone"
