@@ -46,8 +46,9 @@ window.timing = {
     channel.port1.onmessage = () => done(performance.now());
     channel.port2.postMessage(0);
   }),
-  // Resolves with that time once `test` holds; looks at every change of the document.
-  until: (test) => new Promise((resolve) => {
+  // Resolves with that time once `test` holds; looks at every change of the document, but not for ever.
+  until: (test) => new Promise((resolve, reject) => {
+    setTimeout(() => reject(new Error(`never: ${test}`)), PATIENCE_MS);
     const done = () => timing.painted(resolve);
     if (document.documentElement && test()) return done();
     const observer = new MutationObserver(() => {
@@ -59,14 +60,14 @@ window.timing = {
   }),
   // `answer` resolves with the time from the next event of this type until `test` holds on screen.
   from: (type, test) => {
-    timing.answer = new Promise((resolve) => {
-      const begin = (event) => void timing.until(test).then((end) => resolve(end - event.timeStamp));
+    timing.answer = new Promise((resolve, reject) => {
+      const begin = (event) => void timing.until(test).then((end) => resolve(end - event.timeStamp), reject);
       addEventListener(type, begin, { capture: true, once: true });
     });
   },
 };
 window.firstRow = timing.until(() => FIRST_ROW);
-""".replace("FIRST_ROW", FIRST_ROW)
+""".replace("FIRST_ROW", FIRST_ROW).replace("PATIENCE_MS", str(PATIENCE_MS))
 
 
 @dataclass(frozen=True)
@@ -162,8 +163,8 @@ def measure_brush(page: Page, url: str, sae: str, n_times: int) -> Times:
     for at in range(n_times):
         before = page.evaluate(COUNT)
         page.evaluate(f"timing.from('pointermove', () => {COUNT} !== {before!r})")
-        # Two bins further at each step, so that the counts must change.
-        page.mouse.move(box["x"] + (0.36 + 0.4 * at / n_times) * box["width"], middle)
+        # To and fro by several bins where most features are, so that the counts must change at each step.
+        page.mouse.move(box["x"] + (0.4, 0.5, 0.6, 0.5)[at % 4] * box["width"], middle)
         values.append(page.evaluate("timing.answer"))
     page.mouse.up()
     settle(page)
