@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from anyio import to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
@@ -18,14 +17,11 @@ from featlas.api.problems import MEDIA_TYPE, add_problem_answers
 from featlas.api.routes import feature, features, jobs, labels, library
 from featlas.api.schemas import Problem
 from featlas.api.surroundings import Surroundings
+from featlas.api.turns import N_AT_A_TIME, in_turn
 from featlas.errors import FeatlasError
 from featlas.store.runs import list_runs
 
 PREFIX = "/api/v1"
-N_THREADS = 8
-"""Requests that are worked on at a time. They take turns at one interpreter: more of them would answer none sooner, but
-make everything else wait longer for its own turn."""
-
 # Numbers hardly shrink: packing the columns of 131,072 features takes 150 ms, sending them as they are takes 3.
 _SENT_AS_THEY_ARE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, blocks.MEDIA_TYPE)
 _PROBLEM_STATUSES = (403, 404, 409, 422, 500, 502)
@@ -46,7 +42,6 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        to_thread.current_default_thread_limiter().total_tokens = N_THREADS
         app.state.job_watch = JobWatch(surroundings.store)
         reading_ahead = asyncio.create_task(run_in_threadpool(_read_ahead, surroundings))
         yield
@@ -65,9 +60,11 @@ def create_app(
         responses={status: {"model": Problem, "content": {MEDIA_TYPE: {}}} for status in _PROBLEM_STATUSES},
     )
     app.state.surroundings = surroundings
+    app.state.turns = asyncio.Semaphore(N_AT_A_TIME)
     add_problem_answers(app)
+    in_turns = [Depends(in_turn, scope="function")]
     for room in (library, features, feature, labels, jobs):
-        app.include_router(room.router, prefix=PREFIX)
+        app.include_router(room.router, prefix=PREFIX, dependencies=in_turns if room in (features, feature) else [])
     add_pages(app, ui)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=4, exclude_content_types=_SENT_AS_THEY_ARE)
     app.add_middleware(OnlyOurselves, allowed_hosts=allowed_hosts)
