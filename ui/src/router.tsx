@@ -1,6 +1,8 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
 
+import { client } from "./api/cache";
 import { ROOT } from "./api/client";
+import { listQuery } from "./api/queries";
 import { Frame } from "./frame/Frame";
 import { featureSearch, featuresSearch, parseSearch, stringifySearch, text } from "./lib/search";
 import { FeaturesScreen } from "./screens/features/FeaturesScreen";
@@ -23,6 +25,9 @@ const features = createRoute({
   getParentRoute: () => root,
   path: "/s/$sae/features",
   validateSearch: featuresSearch,
+  loaderDeps: ({ search: { run, q, sort } }) => ({ run, q, sort }),
+  // Asked for before anything is drawn; whatever becomes of it, the screen says.
+  loader: ({ params, deps }) => void client.prefetchQuery(listQuery({ ...params, ...deps })),
   component: FeaturesScreen,
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import type { Mark, TokenText } from "../src/api/types";
-import { around, cutRuns, glyph, segmentText, stepOf } from "../src/lib/segments";
+import { around, cutRuns, glyph, segmentText, shareBelow, stepOf } from "../src/lib/segments";
 
 const mark = (segment: number, value: number | null): Mark => ({ segment, value, tokens: [{ position: segment, token_id: 1, token: "", value }] });
 // " the 👩‍👩‍👧 <b>\n": five segments, one of them of eight UTF-16 units
@@ -35,14 +35,26 @@ describe("cutRuns", () => {
 
 describe("stepOf", () => {
   it("gives the maximum the last step and anything that fires the first at least", () => {
-    expect([0.001, 0.2, 0.21, 0.6, 1].map((share) => stepOf(share * 7, 7, "linear"))).toEqual([1, 1, 2, 3, 5]);
-    expect([1, 0.51, 0.5, 0.25, 0.01].map((share) => stepOf(share, 1, "log"))).toEqual([5, 5, 4, 3, 1]);
+    expect([0.001, 0.2, 0.21, 0.6, 1].map((share) => stepOf(share * 7, { max: 7, scale: "linear" }))).toEqual([1, 1, 2, 3, 5]);
+    expect([1, 0.51, 0.5, 0.25, 0.01].map((share) => stepOf(share, { max: 1, scale: "log" }))).toEqual([5, 5, 4, 3, 1]);
   });
   it("leaves out what does not fire, and takes magnitudes", () => {
-    expect(stepOf(null, 7, "linear")).toBe(0);
-    expect(stepOf(0, 7, "log")).toBe(0);
-    expect(stepOf(3, 0, "linear")).toBe(0);
-    expect(stepOf(-7, 7, "linear")).toBe(5);
+    expect(stepOf(null, { max: 7, scale: "linear" })).toBe(0);
+    expect(stepOf(0, { max: 7, scale: "log" })).toBe(0);
+    expect(stepOf(3, { max: 0, scale: "linear" })).toBe(0);
+    expect(stepOf(-7, { max: 7, scale: "linear" })).toBe(5);
+  });
+});
+
+describe("shareBelow", () => {
+  const firings = { edges: [1, 2, 4, 8], counts: [6, 3, 1] };
+  it("counts whole bins below and the value's own bin in part", () => {
+    expect([0.5, 1, 2, 3, 4, 8, 9].map((value) => shareBelow(firings, value))).toEqual([0, 0, 0.6, 0.75, 0.9, 1, 1]);
+    expect(shareBelow({ edges: [], counts: [] }, 3)).toBeNull();
+  });
+  it("colours by rank, where most firings are weak", () => {
+    expect([1.1, 2, 4, 8].map((value) => stepOf(value, { max: 8, scale: "percentile", firings }))).toEqual([1, 3, 5, 5]);
+    expect(stepOf(2, { max: 8, scale: "percentile" })).toBe(stepOf(2, { max: 8, scale: "linear" }));
   });
 });
 

@@ -4,9 +4,17 @@ The page asks for its files relative to a base that is written into it per reque
 a proxy that strips a prefix and behind none, without being told.
 """
 
+import gzip
+import re
+from functools import lru_cache
+from html import escape
+from mimetypes import guess_type
 from pathlib import Path
+from stat import S_ISREG
+from urllib.parse import quote, urlencode
 
 from fastapi import FastAPI
+from starlette.datastructures import Headers, QueryParams
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,6 +22,9 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
 FOREVER = "public, max-age=31536000, immutable"
+N_FIRST_ROWS = 24
+"""As many as the page's list asks for beside its matches."""
+_AS_THEY_ARE = "!'()*~"  # what encodeURIComponent leaves as it is
 
 NO_UI = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Featlas: the page is missing</title>
@@ -36,10 +47,21 @@ class _Assets(StaticFiles):
         return response
 
     async def get_response(self, path: str, scope: Scope) -> Response:
+        full_path, stat = self.lookup_path(path)
+        if stat is not None and S_ISREG(stat.st_mode) and "gzip" in Headers(scope=scope).get("accept-encoding", ""):
+            return _packed(full_path, stat.st_mtime_ns)
         try:
             return await super().get_response(path, scope)
         except HTTPException as error:
             raise HTTPException(error.status_code, f"there is no file {path!r}; reload the page") from error
+
+
+@lru_cache(maxsize=64)
+def _packed(path: str, mtime_ns: int) -> Response:
+    """A file of the build, packed once: the script is most of what a first visit waits for."""
+    kind = guess_type(path)[0] or "application/octet-stream"
+    headers = {"Cache-Control": FOREVER, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    return Response(gzip.compress(Path(path).read_bytes()), media_type=kind, headers=headers)
 
 
 def add_pages(app: FastAPI, folder: Path) -> None:
@@ -53,10 +75,10 @@ def add_pages(app: FastAPI, folder: Path) -> None:
 
     @app.get("/{path:path}", include_in_schema=False)
     def page(path: str, request: Request) -> Response:
-        return _page(folder, path)
+        return _page(folder, path, request.query_params)
 
 
-def _page(folder: Path, path: str) -> Response:
+def _page(folder: Path, path: str, search: QueryParams) -> Response:
     index = folder / "index.html"
     if not index.is_file():
         return HTMLResponse(NO_UI, status_code=503)
@@ -64,8 +86,32 @@ def _page(folder: Path, path: str) -> Response:
         return _plain_file(folder / path)
     depth = path.count("/")
     base = "../" * depth or "./"
-    html = index.read_text(encoding="utf-8").replace("<head>", f'<head><base href="{base}">', 1)
+    head = f'<head><base href="{base}">{_hints(path, search)}'
+    html = index.read_text(encoding="utf-8").replace("<head>", head, 1)
     return HTMLResponse(html, headers={"Cache-Control": "no-cache"})
+
+
+def _hints(path: str, search: QueryParams) -> str:
+    """What the list of features will ask for first, so that it is on its way while the page's script still loads.
+
+    The browser takes an answer for the page's own request only if both addresses are equal to the letter; where they
+    are not, the page asks again, and all that was lost is one answer.
+    """
+    sae = re.fullmatch(r"s/([^/]+)/features", path)
+    if sae is None:
+        return ""
+    list_of = f"api/v1/saes/{quote(sae[1], safe=_AS_THEY_ARE)}"
+    known = {name: search[name] for name in ("run", "q", "sort") if search.get(name, "").strip()}
+    asked = {"matches": known, "features": known | {"limit": str(N_FIRST_ROWS)}}
+    addresses = [f"{list_of}/{name}?{_as_browsers_write(of)}".rstrip("?") for name, of in asked.items()]
+    return "".join(
+        f'<link rel="preload" as="fetch" crossorigin="anonymous" href="{escape(address)}">' for address in addresses
+    )
+
+
+def _as_browsers_write(search: dict[str, str]) -> str:
+    """As URLSearchParams writes it: a form's encoding, which leaves * alone and not ~."""
+    return urlencode(search, safe="*").replace("~", "%7E")
 
 
 def _plain_file(path: Path) -> Response:

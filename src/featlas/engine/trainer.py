@@ -113,9 +113,7 @@ class Trainer:
         self.b_enc = torch.zeros(options.d_sae)
         self.b_dec = torch.zeros(self.d_in)
         parameters = [self.W_enc, self.b_enc, self.W_dec, self.b_dec]
-        for parameter in parameters:
-            parameter.grad = torch.zeros_like(parameter)
-        self.optimiser = torch.optim.Adam(parameters, lr=options.learning_rate, betas=(0.9, 0.999))
+        self.optimiser = torch.optim.Adam(parameters, lr=options.learning_rate, betas=(0.9, 0.999), fused=True)
         self.threshold = 0.0
         self.silent_tokens = torch.zeros(options.d_sae, dtype=torch.long)
         self.n_steps = 0
@@ -168,10 +166,10 @@ class Trainer:
         slope = error * (2 / (len(error) * self.total_variance))
         d_acts = _sampled_product(acts, slope, self.W_dec)
         d_acts.values().mul_(acts.values() > 0)
-        _grad(self.W_dec)[:] = _transpose(acts) @ slope
-        _grad(self.W_enc)[:] = _transpose(d_acts) @ centered
-        _grad(self.b_enc)[:] = _column_sums(d_acts)
-        _grad(self.b_dec)[:] = slope.sum(0) - (d_acts @ self.W_enc).sum(0)
+        self.W_dec.grad = _transpose(acts) @ slope
+        self.W_enc.grad = _transpose(d_acts) @ centered
+        self.b_enc.grad = _column_sums(d_acts)
+        self.b_dec.grad = slope.sum(0) - (d_acts @ self.W_enc).sum(0)
 
     def _revive_dead(self, centered: Tensor, error: Tensor) -> int:
         """Add the auxiliary gradient: dead features learn to reconstruct what the living left over."""
@@ -203,7 +201,8 @@ class Trainer:
         decay = min(1.0, max(0.0, (n_steps - self.n_steps) / max(1.0, DECAY_SHARE * n_steps)))
         self.optimiser.param_groups[0]["lr"] = self.options.learning_rate * warm * decay
         slope = _grad(self.W_dec)
-        slope.sub_((slope * self.W_dec).sum(1, keepdim=True) * self.W_dec)  # keep to the sphere of unit rows
+        outward = torch.linalg.vecdot(slope, self.W_dec).unsqueeze(1)
+        slope.addcmul_(outward, self.W_dec, value=-1)  # keep to the sphere of unit rows
         self.optimiser.step()
         self.W_dec.div_(self.W_dec.norm(dim=1, keepdim=True))
         self.n_steps += 1

@@ -1,6 +1,7 @@
 """What must hold on every screen: both themes accessible, wide and narrow, under a path, and no other host."""
 
 import http.client
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -152,3 +153,14 @@ def stripping_proxy(target: str, prefix: str) -> Iterator[str]:
     finally:
         proxy.shutdown()
         proxy.server_close()
+
+
+@pytest.mark.parametrize("search", ["", "?q=-is:dead+token:~o*&sort=-max_activation", "?q=is:unlabeled%20%22the%22"])
+def test_the_list_takes_the_answers_that_were_hinted_at(watched: Watched, search: str):
+    asked: list[str] = []
+    watched.page.on("request", lambda request: asked.append(request.url))
+    page = watched.open(f"s/{sae_of(watched)}/features{search}")
+    expect(page.get_by_role("navigation", name="Screens")).to_be_visible()
+    expect(page.get_by_role("complementary").locator(".bone")).to_have_count(0)
+    lists = [url for url in asked if re.search("/(matches|features)($|[?].*limit=24)", url) and "/api/" in url]
+    assert len(lists) == len(set(lists)) == 2, lists

@@ -1,3 +1,5 @@
+import re
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,29 @@ def test_every_screen_is_the_page_and_finds_its_files_whatever_the_prefix(site: 
     assert answer.status_code == 200
     assert f'<head><base href="{base}">' in answer.text
     assert answer.headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize(
+    ("address", "search"),
+    [
+        ("/s/abc/features", ""),
+        ("/s/abc/features?q=", ""),
+        ("/s/abc/features?q=-is:dead+%22a%22~*&sort=-max_activation&at=3&run=7", "run=7&q=-is%3Adead+%22a%22%7E*&sort=-max_activation"),
+    ],
+)
+def test_the_page_of_a_list_hints_at_what_the_list_will_ask(site: TestClient, address: str, search: str):
+    hinted = re.findall('<link rel="preload" as="fetch" crossorigin="anonymous" href="([^"]+)">', site.get(address).text)
+    matches, first = (f"api/v1/saes/abc/{name}?{search}".rstrip("?") for name in ("matches", "features"))
+    assert [unescape(href) for href in hinted] == [matches, f"{first}{'&' if search else '?'}limit=24"]
+
+
+@pytest.mark.parametrize("path", ["/", "/s/abc/f/1", "/jobs", "/s/abc/features/more"])
+def test_other_pages_hint_at_nothing(site: TestClient, path: str):
+    assert "preload" not in site.get(path).text
+
+
+def test_a_hint_cannot_be_more_than_an_address(site: TestClient):
+    assert "<script" not in site.get("/s/%22%3E%3Cscript%3E/features?q=%22%3E%3Cscript%3E").text
 
 
 def test_files_with_a_hash_in_their_name_are_kept_by_browsers(site: TestClient):

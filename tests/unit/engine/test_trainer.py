@@ -184,7 +184,7 @@ def test_the_learning_rate_warms_up_and_ends_at_nothing() -> None:
     rates = []
     for n_steps in (0, 149, 299, 700, 875, 999):
         trainer.n_steps = n_steps
-        trainer._update()
+        trainer.step(draw(BATCH, D_IN))
         rates.append(trainer.optimiser.param_groups[0]["lr"] / options.learning_rate)
     assert rates == pytest.approx([1 / 300, 0.5, 1, 1, 0.5, 0.004])
 

@@ -21,6 +21,12 @@ def tree(tmp_path: Path) -> Path:
     (tmp_path / "docs").mkdir()
     (tmp_path / "src" / "a.py").write_text("LIMIT = 1\nclass A:\n    x: int\n    def f(self): pass\n")
     (tmp_path / "tests" / "test_a.py").write_text("def test_a(): pass\n")
+    (tmp_path / "ui" / "src").mkdir(parents=True)
+    (tmp_path / "ui" / "tests").mkdir()
+    (tmp_path / "ui" / "src" / "d.tsx").write_text(
+        "export const WIDTH = 1;\ntype Props = { x: 1 };\n// Cell\nexport function Row() {\n  const width = <Cell />;\n}\n"
+    )
+    (tmp_path / "ui" / "tests" / "d.test.ts").write_text('it("adds up", () => {});\n')
     (tmp_path / "docs" / "page.md").write_text("# The first part\n")
     return tmp_path
 
@@ -31,6 +37,7 @@ def test_a_true_map_has_no_fault(tree: Path) -> None:
         "| A.f | `src/a.py::A.f` and `src/a.py::LIMIT` | more | planned: API |",
         "| B | not taken | it was wrong | not taken |",
         "| C | planned: web UI | later | planned: web UI |",
+        "| D | `ui/src/d.tsx::Row`, `ui/src/d.tsx::WIDTH`, `ui/src/d.tsx::Props` | x | `ui/tests/d.test.ts::adds up` |",
     ]
     assert list(find_map_faults(tree, HEADER + "\n".join(rows))) == []
 
@@ -43,6 +50,9 @@ def test_a_true_map_has_no_fault(tree: Path) -> None:
         ("| A | `src/a.py::A.g` | x | planned: API |", "src/a.py has no A.g"),
         ("| A | `src/a.py::A` | x | `tests/test_a.py::test_b` |", "tests/test_a.py has no test_b"),
         ("| A | `src/a.py::A` | x | `src/a.py::A` |", "src/a.py::A is no test: expected tests/…::test_name"),
+        ("| D | `ui/src/d.tsx::Cell` | x | planned: API |", "ui/src/d.tsx has no Cell"),
+        ("| D | `ui/src/d.tsx::width` | x | planned: API |", "ui/src/d.tsx has no width"),
+        ("| D | `ui/src/d.tsx::Row` | x | `ui/tests/d.test.ts::adds` |", "ui/tests/d.test.ts has no adds"),
         ("| A | planned: the moon | x | planned: API |", "planned: 'the moon' is no room"),
         ("| A | somewhere | x | planned: API |", "the cell 'here' names no place"),
         ("| A | `src/a.py::A` |  | planned: API |", "an empty cell"),

@@ -1,4 +1,5 @@
 /** The part of an address after "?", as plain text: readable, short, and checked by each route. */
+import { SCALES, type Scale } from "./segments";
 
 export type Search = Record<string, string | undefined>;
 
@@ -53,7 +54,7 @@ export type FeatureSearch = {
   sort?: string | undefined;
   band?: string | undefined;
   range?: Reach | undefined;
-  scale?: "log" | undefined;
+  scale?: Scale | undefined;
   breaks?: "1" | undefined;
 };
 
@@ -63,6 +64,6 @@ export const featureSearch = (search: Record<string, unknown>): FeatureSearch =>
   sort: text(search["sort"]),
   band: text(search["band"]),
   range: oneOf(search["range"], RANGES, "snippet"),
-  scale: oneOf(search["scale"], ["linear", "log"], "linear") as "log" | undefined,
+  scale: oneOf(search["scale"], SCALES, "linear"),
   breaks: search["breaks"] === "1" ? "1" : undefined,
 });

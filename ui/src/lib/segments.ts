@@ -1,9 +1,12 @@
 /** Cuts token text into plain strings and marks: what is not marked stays one string, and needs no element. */
-import type { Mark, TokenText } from "../api/types";
+import type { Histogram, Mark, TokenText } from "../api/types";
 
 export type Run = { text: string; mark: Mark | null; isPeak: boolean };
 export type Window = { first: number; last: number };
-export type Scale = "linear" | "log";
+export const SCALES = ["linear", "log", "percentile"] as const;
+export type Scale = (typeof SCALES)[number];
+/** What colours are shares of: the feature's maximum, or, by rank, all that it ever fired with. */
+export type Shade = { max: number; scale: Scale; firings?: Histogram | undefined };
 export const STEPS = 5;
 
 const startOf = (content: TokenText, segment: number): number => (segment > 0 ? (content.ends[segment - 1] ?? 0) : 0);
@@ -38,11 +41,24 @@ export function cutRuns(content: TokenText, window?: Window): Run[] {
   return runs;
 }
 
+/** Share of all firings that are weaker, as exact as the histogram's bins: within one they count as evenly spread. */
+export function shareBelow({ edges, counts }: Histogram, value: number): number | null {
+  const all = counts.reduce((sum, n) => sum + n, 0);
+  if (all === 0) return null;
+  let below = 0;
+  counts.forEach((n, i) => {
+    const [low, high] = [edges[i] ?? 0, edges[i + 1] ?? 0];
+    below += n * Math.max(0, Math.min(1, (value - low) / (high - low || 1)));
+  });
+  return below / all;
+}
+
 /** One of five steps of the data colour, 0 for what does not fire; log spreads four octaves below the maximum. */
-export function stepOf(value: number | null, max: number, scale: Scale): number {
+export function stepOf(value: number | null, { max, scale, firings }: Shade): number {
   if (value === null || value === 0 || !(max > 0)) return 0;
   const share = Math.abs(value) / max;
-  const place = scale === "linear" ? share : 1 + Math.log2(share) / 5;
+  const rank = scale === "percentile" && firings ? shareBelow(firings, value) : null;
+  const place = scale === "log" ? 1 + Math.log2(share) / 5 : (rank ?? share);
   return Math.max(1, Math.min(STEPS, Math.ceil(place * STEPS - 1e-9)));
 }
 

@@ -3,9 +3,10 @@ import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import type { Mark } from "../api/types";
 import * as format from "../lib/format";
 import { setHovered } from "../lib/hovered";
+import { shareBelow, type Shade } from "../lib/segments";
 import { painted } from "./TokenText";
 
-type Shown = { anchor: Element; text: string; mark?: { mark: Mark; max: number } };
+type Shown = { anchor: Element; text: string; mark?: { mark: Mark; of: Shade } };
 
 function find(target: EventTarget | null): Shown | null {
   if (!(target instanceof Element)) return null;
@@ -16,7 +17,7 @@ function find(target: EventTarget | null): Shown | null {
   const text = painted.get(anchor.closest("[data-tt]") ?? anchor);
   const segment = Number(anchor.getAttribute("data-m"));
   const mark = text?.content.marks.find((m) => m.segment === segment);
-  return text && mark ? { anchor, text: "", mark: { mark, max: text.max } } : null;
+  return text && mark ? { anchor, text: "", mark: { mark, of: text } } : null;
 }
 
 /** Marks whose token is the same one light up together. */
@@ -104,7 +105,8 @@ function place(tip: HTMLElement, anchor: Element) {
   tip.style.top = `${top}px`;
 }
 
-function MarkTip({ mark, max }: { mark: Mark; max: number }) {
+function MarkTip({ mark, of: { max, firings } }: { mark: Mark; of: Shade }) {
+  const rank = (value: number | null) => (value === null || !firings ? null : shareBelow(firings, value));
   return (
     <table className="num border-separate border-spacing-x-2 border-spacing-y-0.5 -mx-2">
       <tbody>
@@ -113,6 +115,7 @@ function MarkTip({ mark, max }: { mark: Mark; max: number }) {
             <td className="font-mono max-w-48 truncate">{JSON.stringify(token.token).slice(0, 80)}</td>
             <td className="font-semibold whitespace-nowrap">{token.value === null ? "does not fire" : format.value(token.value)}</td>
             <td className="whitespace-nowrap">{token.value !== null && max > 0 && `${format.percent(token.value / max)} of max`}</td>
+            {firings && <td className="whitespace-nowrap">{rank(token.value) !== null && `above ${format.percent(rank(token.value))} of firings`}</td>}
             <td className="opacity-80 whitespace-nowrap">position {token.position} · id {token.token_id}</td>
           </tr>
         ))}

@@ -1,10 +1,10 @@
 import { memo, useLayoutEffect, useRef, type ReactNode } from "react";
 
-import type { TokenText as Content } from "../api/types";
+import type { Histogram, TokenText as Content } from "../api/types";
 import * as format from "../lib/format";
-import { around, cutRuns, glyph, stepOf, type Run, type Scale, type Window } from "../lib/segments";
+import { around, cutRuns, glyph, stepOf, type Run, type Scale, type Shade, type Window } from "../lib/segments";
 
-export type Painted = { content: Content; max: number; scale: Scale };
+export type Painted = Shade & { content: Content };
 
 /** What the one shared tooltip needs to know of a text, by its element. */
 export const painted = new WeakMap<Element, Painted>();
@@ -14,6 +14,8 @@ type Props = {
   /** The feature's maximum, of which colours are shares. */
   max: number;
   scale?: Scale;
+  /** All that the feature fired with, for ranks. */
+  firings?: Histogram | undefined;
   window?: Window;
   /** Show ↵ where a line ends. */
   breaks?: boolean;
@@ -26,13 +28,13 @@ type Props = {
 };
 
 export const TokenText = memo(function TokenText(props: Props) {
-  const { content, max, scale = "linear", window, breaks = false, line = false, stack = false, still = false } = props;
+  const { content, max, scale = "linear", firings, window, breaks = false, line = false, stack = false, still = false } = props;
   const box = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
-    if (box.current) painted.set(box.current, { content, max, scale });
-  }, [content, max, scale]);
+    if (box.current) painted.set(box.current, { content, max, scale, firings });
+  }, [content, max, scale, firings]);
   const runs = cutRuns(content, window);
-  const paint = (list: Run[]) => list.map((run, i) => paintRun(run, i, { content, max, scale, still, glyphs: breaks || line || stack }));
+  const paint = (list: Run[]) => list.map((run, i) => paintRun(run, i, { max, scale, firings, still, glyphs: breaks || line || stack }));
   if (!stack) {
     return (
       <div ref={box} className={line ? "tt tt-line" : "tt"} dir="auto" data-tt>
@@ -50,12 +52,12 @@ export const TokenText = memo(function TokenText(props: Props) {
   );
 });
 
-type Paint = { content: Content; max: number; scale: Scale; still: boolean; glyphs: boolean };
+type Paint = Shade & { still: boolean; glyphs: boolean };
 
 function paintRun(run: Run, key: number, paint: Paint): ReactNode {
   const { mark } = run;
   if (!mark) return paint.glyphs && run.text.includes("\n") ? withBreaks(run.text, key) : run.text;
-  const step = stepOf(mark.value, paint.max, paint.scale);
+  const step = stepOf(mark.value, paint);
   const shown = glyph(run.text);
   const share = mark.value === null ? "does not fire" : `activation ${format.value(mark.value)}, ${format.percent(mark.value / paint.max)} of max`;
   const lead = shown === null && run.text.startsWith(" ") ? 1 : 0;

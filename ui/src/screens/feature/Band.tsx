@@ -25,7 +25,7 @@ export function Band({ feature, band, range, scale, breaks, run }: Props) {
       </header>
       <ol className="card divide-y divide-line overflow-hidden">
         {items.map((example) => (
-          <ExampleItem key={example.place} example={example} sae={feature.sae.uid} index={feature.feature_index} run={run} max={feature.max_activation ?? 0} range={range} scale={scale} breaks={breaks} />
+          <ExampleItem key={example.place} example={example} sae={feature.sae.uid} index={feature.feature_index} run={run} max={feature.max_activation ?? 0} firings={feature.histogram} range={range} scale={scale} breaks={breaks} />
         ))}
       </ol>
       {more.isError && <div className="mt-2"><ErrorNote error={more.error} what="No more examples came." retry={load} /></div>}

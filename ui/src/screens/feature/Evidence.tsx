@@ -2,11 +2,13 @@ import type { Feature } from "../../api/types";
 import { bandName, chosenBands, toggleBand } from "../../lib/bands";
 import { whole } from "../../lib/format";
 import { RANGES, type FeatureSearch, type Reach } from "../../lib/search";
+import { SCALES, type Scale } from "../../lib/segments";
 import { Segmented } from "../../parts/small";
 import { Band } from "./Band";
 
 type Props = { feature: Feature; search: FeatureSearch; onChange: (next: Partial<FeatureSearch>) => void };
 
+const SHADES: Record<Scale, string> = { linear: "Colour by the share of the maximum (h)", log: "Colour by octaves below the maximum (h)", percentile: "Colour by the share of firings that are weaker (h)" };
 const REACH: Record<Reach, string> = { stacked: "One line each, peaks in a column (1)", snippet: "The peak and some text around it (2)", full: "The whole context (3)" };
 
 /** The examples, band by band: where it is strongest, where it is weak, and where it is silent although one might think. */
@@ -19,8 +21,8 @@ export function Evidence({ feature, search, onChange }: Props) {
         <h2 className="mr-auto text-sm">Examples</h2>
         <Segmented label="How much text" value={range} onChange={(next) => onChange({ range: next === "snippet" ? undefined : next })} options={RANGES.map((value) => ({ value, text: value[0]!.toUpperCase() + value.slice(1), title: REACH[value] }))} />
         <Segmented
-          label="Colour scale" value={scale} onChange={(next) => onChange({ scale: next === "log" ? "log" : undefined })}
-          options={[{ value: "linear", text: "Linear", title: "Colour by the share of the maximum (h)" }, { value: "log", text: "Log", title: "Colour by octaves below the maximum (h)" }]}
+          label="Colour scale" value={scale} onChange={(next) => onChange({ scale: next === "linear" ? undefined : next })}
+          options={SCALES.map((value) => ({ value, text: value[0]!.toUpperCase() + value.slice(1), title: SHADES[value] }))}
         />
         <button type="button" className="btn" aria-pressed={search.breaks === "1"} title="Marks at line breaks (w)" aria-label="Marks at line breaks" onClick={() => onChange({ breaks: search.breaks ? undefined : "1" })}>↵</button>
       </div>

@@ -3,7 +3,7 @@ import { ChevronRight } from "lucide-react";
 import { memo, useEffect, useLayoutEffect, useMemo, useRef, useState, type MouseEvent, type RefObject } from "react";
 
 import { documentQuery } from "../../api/queries";
-import type { DocumentPiece, Example } from "../../api/types";
+import type { DocumentPiece, Example, Histogram } from "../../api/types";
 import * as format from "../../lib/format";
 import { withPeak } from "../../lib/locate";
 import type { Reach } from "../../lib/search";
@@ -11,12 +11,12 @@ import type { Scale } from "../../lib/segments";
 import { ErrorNote } from "../../parts/states";
 import { Snippet, TokenText } from "../../parts/TokenText";
 
-type Props = { example: Example; sae: string; index: number; run: string | undefined; max: number; range: Reach; scale: Scale; breaks: boolean };
+type Props = { example: Example; sae: string; index: number; run: string | undefined; max: number; firings: Histogram; range: Reach; scale: Scale; breaks: boolean };
 const AROUND = 256;
 
 /** An example; a click opens its document in place, with the peak where it was on screen. */
 export const ExampleItem = memo(function ExampleItem(props: Props) {
-  const { example, max, range, scale, breaks } = props;
+  const { example, max, firings, range, scale, breaks } = props;
   const [isOpen, setOpen] = useState(false);
   const item = useRef<HTMLLIElement>(null);
   const still = useStill(item);
@@ -28,7 +28,7 @@ export const ExampleItem = memo(function ExampleItem(props: Props) {
   const onTextClick = (event: MouseEvent) => {
     if (!isOpen && (window.getSelection()?.isCollapsed ?? true) && event.detail < 2) toggle();
   };
-  const text = { content: example.content, max, scale, breaks };
+  const text = { content: example.content, max, firings, scale, breaks };
   return (
     <li ref={item} className="group grid grid-cols-[4.25rem_minmax(0,1fr)] gap-x-2 px-2 py-1.5 sm:px-3">
       <div className="num relative z-1 flex flex-col bg-surface text-xs">
@@ -73,7 +73,7 @@ function useStill(item: RefObject<HTMLElement | null>): Still {
   }, [item]);
 }
 
-function OpenDocument({ example, sae, index, run, max, scale, breaks, still }: Props & { still: Still }) {
+function OpenDocument({ example, sae, index, run, max, firings, scale, breaks, still }: Props & { still: Still }) {
   const [reach, setReach] = useState(AROUND);
   const [piece, setPiece] = useState<DocumentPiece | undefined>();
   const first = Math.max(0, example.token_offset - reach);
@@ -103,7 +103,7 @@ function OpenDocument({ example, sae, index, run, max, scale, breaks, still }: P
         ) : "Loading the document…"}
       </p>
       {query.isError && <ErrorNote error={query.error} what="The document could not be read." retry={() => void query.refetch()} />}
-      <TokenText content={piece ? withPeak(piece, example) : example.content} max={max} scale={scale} breaks={breaks} />
+      <TokenText content={piece ? withPeak(piece, example) : example.content} max={max} firings={firings} scale={scale} breaks={breaks} />
       {piece && !isWhole && reach < 1900 && <button type="button" className="btn mt-1.5 text-xs" onClick={() => setReach(reach * 4)} disabled={query.isFetching}>More of the document</button>}
     </div>
   );

@@ -9,6 +9,7 @@ import { whole } from "../../lib/format";
 import { useKeys } from "../../lib/keys";
 import { announce } from "../../lib/live";
 import type { FeatureSearch } from "../../lib/search";
+import { SCALES } from "../../lib/segments";
 import { useTitle } from "../../lib/title";
 import { copyText } from "../../parts/Copy";
 import { Bones, Empty, ErrorNote } from "../../parts/states";
@@ -54,7 +55,7 @@ export function FeatureScreen() {
     1: ["One line per example", () => change({ range: "stacked" })],
     2: ["Snippets", () => change({ range: undefined })],
     3: ["Whole contexts", () => change({ range: "full" })],
-    h: ["Colour scale: linear, logarithmic", () => change({ scale: search.scale ? undefined : "log" })],
+    h: ["Colour scale: linear, log, percentile", () => change({ scale: SCALES[SCALES.indexOf(search.scale ?? "linear") + 1] })],
     w: ["Marks at line breaks", () => change({ breaks: search.breaks ? undefined : "1" })],
     y: ["Copy the link", () => void copyText(location.href)],
     Escape: ["Back to the list", toList],

@@ -8,12 +8,13 @@ import { whole, words } from "../../lib/format";
 import { categoryTerm, partOf, toggleTerm } from "../../lib/terms";
 import { Bones } from "../../parts/states";
 
-type Props = { list: ListQuery; parts: QueryPart[]; onChange: (q: string) => void };
+/** `isWaiting`: the list itself is still to come, and goes first. */
+type Props = { list: ListQuery; parts: QueryPart[]; isWaiting: boolean; onChange: (q: string) => void };
 type Entry = { term: string; label: ReactNode; n: number; depth?: number };
 
 /** Counts of all matches by category, source, review and flag; a click adds the condition or takes it out. */
-export function FacetPanel({ list, parts, onChange }: Props) {
-  const query = useQuery(facetsQuery(list));
+export function FacetPanel({ list, parts, isWaiting, onChange }: Props) {
+  const query = useQuery({ ...facetsQuery(list), enabled: !isWaiting });
   const facets = query.data;
   // The list beside it tells what is wrong, once.
   if (!facets) return query.isError ? null : <Bones rows={9} />;

@@ -1,6 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import { ArrowDown, ArrowUp, Eye } from "lucide-react";
-import { memo, useEffect, useRef, type MouseEvent } from "react";
+import { memo, useEffect, useRef, useState, type MouseEvent } from "react";
 
 import type { FeatureRow } from "../../api/types";
 import * as format from "../../lib/format";
@@ -37,7 +37,7 @@ export function FeatureTable(props: BodyProps) {
   const [width, measure] = useWidth(scroller);
   const isNarrow = width > 0 && width < 860;
   const height = isNarrow ? 104 : 52;
-  const rows = useRowWindow(scroller, { count: ids.length, rowHeight: height, overscan: 8, startAt: active, stickyHeight: isNarrow ? 0 : HEAD_PX });
+  const rows = useRowWindow(scroller, { count: ids.length, rowHeight: height, overscan: useOverscan(), startAt: active, stickyHeight: isNarrow ? 0 : HEAD_PX });
   const { scrollTo } = rows;
   const loaded = useRows(of, ids, rows.first, rows.last);
 
@@ -77,6 +77,16 @@ export function FeatureTable(props: BodyProps) {
       </div>
     </div>
   );
+}
+
+/** Rows beyond the edges are for scrolling; the first screenful does not wait for them. */
+function useOverscan(): number {
+  const [rows, setRows] = useState(1);
+  useEffect(() => {
+    const timer = window.setTimeout(() => setRows(8), 250);
+    return () => window.clearTimeout(timer);
+  }, []);
+  return rows;
 }
 
 /** A click that neither selects text nor was meant for a link or a button. */

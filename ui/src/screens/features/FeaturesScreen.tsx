@@ -4,7 +4,7 @@ import { LayoutGrid, ListFilter, Rows3 } from "lucide-react";
 import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 
 import { ApiError } from "../../api/client";
-import { columnsQuery, matchesQuery, type Matches } from "../../api/queries";
+import { columnsQuery, listQuery, type Matches } from "../../api/queries";
 import { filterIds, type Range } from "../../lib/binning";
 import { plural, whole, words } from "../../lib/format";
 import { useKeys } from "../../lib/keys";
@@ -23,19 +23,18 @@ import { FeatureCards } from "./FeatureCards";
 import { FeatureTable } from "./FeatureTable";
 import { HistogramStrip } from "./HistogramStrip";
 import { QueryBar } from "./QueryBar";
-import { useFirstRows } from "./useRows";
 
 const Peek = lazy(() => import("../feature/Peek"));
 const route = getRouteApi("/s/$sae/features");
 
 /** What was last answered stays on screen while a new query loads, or cannot be read. */
 function useLastMatches(sae: string, search: FeaturesSearch) {
-  const query = useQuery(matchesQuery({ sae, ...search }));
+  const query = useQuery(listQuery({ sae, ...search }));
   const [last, setLast] = useState<{ sae: string; matches: Matches } | null>(null);
   if (query.data && last?.matches !== query.data) setLast({ sae, matches: query.data });
   const known = query.data ?? (last?.sae === sae ? last.matches : undefined);
   // A link whose query cannot be read still shows the features that there are.
-  const all = useQuery({ ...matchesQuery({ sae, run: search.run }), enabled: query.isError && !known && Boolean(search.q) });
+  const all = useQuery({ ...listQuery({ sae, run: search.run }), enabled: query.isError && !known && Boolean(search.q) });
   const matches = known ?? all.data;
   return { query, matches, isStale: query.isPlaceholderData || (query.isError && matches !== undefined) };
 }
@@ -71,7 +70,6 @@ export function FeaturesScreen() {
 
   const listed = useCalm(ids, brush !== null);
   const [active, setActive] = useActive(listed, at);
-  useFirstRows({ sae, run: search.run, snapshot: matches?.snapshot }, matches?.ids, active);
   const change = useCallback(
     (next: Partial<FeaturesSearch>, replace = false) => void navigate({ search: (before) => ({ ...before, ...next }), replace }),
     [navigate],
@@ -97,6 +95,7 @@ export function FeaturesScreen() {
     of: { sae, run: search.run, snapshot: matches?.snapshot, isHeld: brush !== null }, ids: listed, search, sort: matches?.query.sort ?? [], active,
     onActive: setActive, onOpen: (id: number) => void open(id), onPeek: setPeeked, onSort: (key: string) => change({ sort: key, at: undefined }),
   };
+  const facets = (matches || query.isPending) && <FacetPanel list={list} parts={parts} isWaiting={!matches || isStale} onChange={setQ} />;
   const isBadQuery = query.error instanceof ApiError && query.error.problem?.position;
   return (
     <div className="flex h-full min-h-0 flex-col">
@@ -117,7 +116,7 @@ export function FeaturesScreen() {
       </div>
       <div className="flex min-h-0 flex-1">
         <aside aria-label="Filters" className="w-56 shrink-0 overflow-y-auto border-r border-line px-2 py-3 max-lg:hidden">
-          <FacetPanel list={list} parts={parts} onChange={setQ} />
+          {facets}
         </aside>
         <section aria-label="Matches" aria-busy={query.isFetching} className={`flex min-w-0 flex-1 flex-col bg-surface ${isStale && !brush ? "stale" : ""}`}>
           <div className="flex h-10 shrink-0 items-center gap-2 border-b border-line px-3">
@@ -140,7 +139,7 @@ export function FeaturesScreen() {
           {listed.length > 0 && (view === "cards" ? <FeatureCards {...body} /> : <FeatureTable {...body} />)}
         </section>
       </div>
-      {isFilterOpen && <Dialog title="Filters" label="Filters" width="360px" onClose={() => setFilterOpen(false)}><FacetPanel list={list} parts={parts} onChange={setQ} /></Dialog>}
+      {isFilterOpen && <Dialog title="Filters" label="Filters" width="360px" onClose={() => setFilterOpen(false)}>{facets}</Dialog>}
       {peeked !== null && <Suspense><Peek sae={sae} search={search} ids={ids} index={peeked} onIndex={setPeeked} onOpen={(id) => void open(id)} onClose={() => setPeeked(null)} /></Suspense>}
     </div>
   );

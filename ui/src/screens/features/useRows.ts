@@ -1,5 +1,5 @@
-import { useQueries, useQueryClient } from "@tanstack/react-query";
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { useQueries } from "@tanstack/react-query";
+import { useCallback, useEffect, useState } from "react";
 
 import { rowQuery } from "../../api/queries";
 import type { FeatureRow } from "../../api/types";
@@ -7,19 +7,6 @@ import type { FeatureRow } from "../../api/types";
 /** `isHeld`: the list is still changing under a brush, and only what is known already is shown. */
 export type RowsOf = { sae: string; run: string | undefined; snapshot: number | undefined; isHeld?: boolean };
 export type Loaded = { rows: Map<number, FeatureRow>; error: Error | null; retry: () => void };
-
-const SCREENFUL = 24;
-
-/** Asks for the first screenful as soon as its ids are known, ahead of the columns, which are far bigger. */
-export function useFirstRows({ sae, run, snapshot }: RowsOf, ids: Uint32Array | undefined, active: number) {
-  const client = useQueryClient();
-  const asked = useRef<Uint32Array | null>(null);
-  useLayoutEffect(() => {
-    if (snapshot === undefined || !ids || asked.current === ids) return;
-    asked.current = ids;
-    for (const id of ids.subarray(Math.max(0, active - 2), active + SCREENFUL)) void client.prefetchQuery(rowQuery(sae, run, snapshot, id));
-  }, [client, sae, run, snapshot, ids, active]);
-}
 
 const JUMP = 60;
 

@@ -1,9 +1,10 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { ArrowRight, Tags, TriangleAlert } from "lucide-react";
 import { memo } from "react";
 
 import { post } from "../../api/client";
+import { jobsQuery } from "../../api/queries";
 import type { Job, Run } from "../../api/types";
 import { keepJob } from "../../api/stream";
 import * as format from "../../lib/format";
@@ -14,6 +15,7 @@ import { DensityHistogram } from "./DensityHistogram";
 
 export const RunCard = memo(function RunCard({ run }: { run: Run }) {
   const hasFeatures = run.snapshot !== null;
+  const labeling = useLabeling(run);
   const target = { to: "/s/$sae/features" as const, params: { sae: run.sae }, search: { run: String(run.id) } };
   return (
     <article className="card p-4" aria-label={`${run.sae_name}, run ${run.name}`}>
@@ -32,14 +34,21 @@ export const RunCard = memo(function RunCard({ run }: { run: Run }) {
           </p>
         </div>
         {run.density_histogram && <DensityHistogram counts={run.density_histogram} nDead={run.n_dead} />}
-        <Actions run={run} />
+        <Actions run={run} isLabeling={labeling !== undefined} />
       </div>
       {hasFeatures && <Figures run={run} />}
-      {run.job_state && !isOver(run.job_state) && <JobLine run={run} />}
-      {run.job_state === "failed" && run.state === "pending" && <JobLine run={run} />}
+      {run.job !== null && run.job_state && (!isOver(run.job_state) || (run.job_state === "failed" && run.state === "pending")) && <JobLine id={run.job} state={run.job_state} progress={run.job_progress} />}
+      {labeling && <JobLine {...labeling} />}
     </article>
   );
 });
+
+/** The job that labels this run, while it does. */
+function useLabeling(run: Run): Job | undefined {
+  const jobs = useInfiniteQuery(jobsQuery());
+  const known = (jobs.data?.pages ?? []).flatMap((page) => page.items);
+  return known.find((job) => job.kind === "labeling" && job.run === run.id && !isOver(job.state));
+}
 
 function Forced({ run }: { run: Run }) {
   const verdict = run.self_check?.["verdict"];
@@ -83,14 +92,14 @@ function Figures({ run }: { run: Run }) {
   );
 }
 
-function Actions({ run }: { run: Run }) {
+function Actions({ run, isLabeling }: { run: Run; isLabeling: boolean }) {
   const client = useQueryClient();
   const label = useMutation({
     mutationFn: () => post<Job>("jobs", { kind: "labeling", spec: { run: String(run.id), provider: "lexical" } }),
     onSuccess: (job) => keepJob(client, job),
   });
   if (run.snapshot === null) return null;
-  const canLabel = run.state === "finished" && run.labels.n_labeled === 0;
+  const canLabel = run.state === "finished" && run.labels.n_labeled === 0 && !isLabeling;
   return (
     <div className="flex flex-wrap items-center gap-2">
       {canLabel && (
@@ -106,12 +115,12 @@ function Actions({ run }: { run: Run }) {
   );
 }
 
-function JobLine({ run }: { run: Run }) {
-  const progress = readProgress(run.job_progress);
+function JobLine({ id, state, progress: told }: Pick<Job, "id" | "state" | "progress">) {
+  const progress = readProgress(told);
   return (
     <div className="mt-3 flex flex-wrap items-center gap-x-3 gap-y-1.5 border-t border-line pt-3 text-sm">
-      {run.job_state && <StateBadge state={run.job_state} />}
-      {progress && run.job_state === "running" && (
+      <StateBadge state={state} />
+      {progress && state === "running" && (
         <>
           <span>{format.words(progress.phase)}</span>
           <div className="min-w-24 flex-1"><Progress done={progress.done} total={progress.total} label={progress.phase} /></div>
@@ -122,7 +131,7 @@ function JobLine({ run }: { run: Run }) {
           </span>
         </>
       )}
-      {run.job !== null && <Link to="/jobs/$job" params={{ job: String(run.job) }} className="ml-auto underline">Job {run.job}</Link>}
+      <Link to="/jobs/$job" params={{ job: String(id) }} className="ml-auto underline">Job {id}</Link>
     </div>
   );
 }
