@@ -255,6 +255,21 @@ def test_a_hook_point_that_is_not_there_is_refused(make_spec: Callable[..., Trai
         train(make_spec(hook_point=hook_point))
 
 
+def test_a_file_in_the_place_of_the_saes_folder_is_refused_at_once(
+    make_spec: Callable[..., TrainSpec], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=f"--out {tmp_path}/file is a file; expected a folder"):
+        train(make_spec(out=str(tmp_path / "file"), model="nowhere"))
+
+
+def test_contexts_longer_than_the_models_positions_are_refused_before_the_training(
+    make_spec: Callable[..., TrainSpec],
+) -> None:
+    with pytest.raises(InputError, match="--ctx-len"):
+        train(make_spec(ctx_len=2000, tokens=10**9))
+
+
 def test_a_place_that_cannot_be_written_is_refused_before_the_training(
     make_spec: Callable[..., TrainSpec], tmp_path: Path
 ) -> None:

@@ -41,10 +41,12 @@ def run_training(spec: TrainSpec, context: JobContext) -> dict[str, Any]:
     """
     started = time.monotonic()
     hook_point = HookPoint.parse(spec.hook_point)
+    _refuse_file(Path(spec.out))
     tokenizer = open_tokenizer(spec, context.cache_path)
     with tempfile.TemporaryDirectory(prefix="featlas-train-") as folder:
         plan = make_plan(spec, tokenizer, False, Path(folder) / "run", context.progress, context.stop)
         model = open_model(spec, context.cache_path, context.device, context.threads)
+        model.require_room(spec.ctx_len)
         is_trained_on, is_held_out = split_contexts(plan, spec.held_out)
         if not (is_trained_on.any() and is_held_out.any()):
             raise InputError(
@@ -76,6 +78,11 @@ def run_training(spec: TrainSpec, context: JobContext) -> dict[str, Any]:
         }
         save_trained(Path(spec.out), sae, hook_point, spec, card)
     return card
+
+
+def _refuse_file(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; expected a folder, which need not exist yet, for the SAE's files")
 
 
 def is_held_out_document(plan: Plan, share: float) -> NDArray[np.bool_]:

@@ -91,6 +91,8 @@ def _find_folder(name: str, revision: str) -> Path:
     """The local folder, or the hub's files in the local cache."""
     folder = Path(name).expanduser()
     if folder.is_dir():
+        if revision:
+            raise InputError(f"{name} is a local folder, which has no revision {revision!r}; leave the revision out")
         return folder
     if folder.exists() or folder.is_absolute() or name.startswith(".") or name.count("/") > 1:
         raise NotFoundError(f"no folder {name}; a folder with tokenizer.json or the id of a hub model was expected")

@@ -37,6 +37,13 @@ def test_it_changes_with_a_file_more(spec: ExtractSpec, tmp_path: Path, name: st
     assert extraction_hash(spec) != known
 
 
+@pytest.mark.parametrize("name", ["sae/README.md", "model/.gitattributes"])
+def test_what_is_there_for_people_to_read_changes_nothing(spec: ExtractSpec, tmp_path: Path, name: str) -> None:
+    known = extraction_hash(spec)
+    (tmp_path / name).write_text("a card")
+    assert extraction_hash(spec) == known
+
+
 def test_it_changes_with_what_is_asked_for_and_not_with_its_name(spec: ExtractSpec) -> None:
     known = extraction_hash(spec)
     assert extraction_hash(spec.model_copy(update={"name": "another"})) == known

@@ -128,6 +128,12 @@ def test_negative_thresholds(tmp_path: Path) -> None:
     assert "negative thresholds (down to -0.25)" in refusal(written(tmp_path, v6("jumprelu"), tensors))
 
 
+@pytest.mark.parametrize("value", ["maybe", "false", 1, []])
+def test_a_bos_rule_that_is_neither_true_nor_false(tmp_path: Path, value: Any) -> None:
+    message = refusal(written(tmp_path, v6("standard", metadata={"prepend_bos": value})))
+    assert f"prepend_bos is {value!r}; expected true or false" in message
+
+
 def test_one_head_of_many(tmp_path: Path) -> None:
     assert "hook_head_index" in refusal(written(tmp_path, v6("standard", metadata={"hook_head_index": 3})))
     assert "hook_head_index" in refusal(written(tmp_path, {**OLD, "hook_point_head_index": 0}))

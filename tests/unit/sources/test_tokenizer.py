@@ -176,6 +176,11 @@ def test_a_missing_folder_is_not_found(name):
         Tokenizer.load(name)
 
 
+def test_a_revision_of_a_local_folder_is_refused(tmp_path):
+    with pytest.raises(InputError, match="is a local folder, which has no revision 'v2'"):
+        Tokenizer.load(tmp_path, revision="v2")
+
+
 @pytest.mark.parametrize(
     ("content", "reason"), [("{", "not valid JSON"), ('{"model": 3}', "not a tokenizer"), ("[]", "not a tokenizer")]
 )

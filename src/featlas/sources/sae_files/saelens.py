@@ -124,6 +124,9 @@ def _refuse_unread(config: dict[str, Any], config_path: Path) -> None:
         raise InputError(
             f"{config_path}: the SAE reconstructs another place than it reads; transcoders are not read yet"
         )
+    prepend_bos = metadata.get("prepend_bos")
+    if prepend_bos is not None and not isinstance(prepend_bos, bool):
+        raise InputError(f"{config_path}: prepend_bos is {prepend_bos!r}; expected true or false")
     reshape = config.get("reshape_activations") or "none"
     if reshape not in ("none", "hook_z"):
         raise InputError(f"{config_path}: reshape_activations {reshape!r} is unknown; expected none or hook_z")
