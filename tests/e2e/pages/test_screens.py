@@ -281,16 +281,26 @@ def test_a_server_that_is_gone_is_told_and_old_rows_stay(features: Page):
     expect(features.get_by_role("alert").first).to_be_visible()
 
 
-def test_while_rows_load_their_places_are_held(watched: Watched):
+def test_while_the_list_loads_its_outline_shows(watched: Watched):
     held: list[Route] = []
-    watched.page.route("**/api/v1/saes/*/rows*", lambda route: held.append(route))  # noqa: PLW0108 (Playwright looks into it)
+    watched.page.route("**/api/v1/saes/*/features?*", lambda route: held.append(route))  # noqa: PLW0108 (Playwright looks into it)
     page = watched.open(f"s/{sae_of(watched)}/features")
-    expect(rows(page).first).to_be_visible()
-    expect(page.locator(".bone").first).to_be_attached()
+    expect(page.get_by_role("region", name="Matches").locator(".bone").first).to_be_visible()
     for route in held:
         route.continue_()
-    page.unroute("**/api/v1/saes/*/rows*")
+    page.unroute("**/api/v1/saes/*/features?*")
     expect(rows(page).first).to_contain_text("%")
+
+
+def test_while_rows_load_their_places_are_held(features: Page):
+    held: list[Route] = []
+    features.route("**/api/v1/saes/*/rows*", lambda route: held.append(route))  # noqa: PLW0108 (Playwright looks into it)
+    features.get_by_role("grid").evaluate("(grid) => grid.scrollTo(0, grid.scrollHeight)")
+    expect(rows(features).locator(".bone").first).to_be_attached()
+    for route in held:
+        route.continue_()
+    features.unroute("**/api/v1/saes/*/rows*")
+    expect(features.locator(".bone")).to_have_count(0)
 
 
 def test_an_unknown_address_says_so(watched: Watched):

@@ -40,11 +40,16 @@ def test_every_screen_is_the_page_and_finds_its_files_whatever_the_prefix(site: 
     [
         ("/s/abc/features", ""),
         ("/s/abc/features?q=", ""),
-        ("/s/abc/features?q=-is:dead+%22a%22~*&sort=-max_activation&at=3&run=7", "run=7&q=-is%3Adead+%22a%22%7E*&sort=-max_activation"),
+        (
+            "/s/abc/features?q=-is:dead+%22a%22~*&sort=-max_activation&at=3&run=7",
+            "run=7&q=-is%3Adead+%22a%22%7E*&sort=-max_activation",
+        ),
     ],
 )
 def test_the_page_of_a_list_hints_at_what_the_list_will_ask(site: TestClient, address: str, search: str):
-    hinted = re.findall('<link rel="preload" as="fetch" crossorigin="anonymous" href="([^"]+)">', site.get(address).text)
+    hinted = re.findall(
+        '<link rel="preload" as="fetch" crossorigin="anonymous" href="([^"]+)">', site.get(address).text
+    )
     matches, first = (f"api/v1/saes/abc/{name}?{search}".rstrip("?") for name in ("matches", "features"))
     assert [unescape(href) for href in hinted] == [matches, f"{first}{'&' if search else '?'}limit=24"]
 
