@@ -14,8 +14,8 @@ from stat import S_ISREG
 from urllib.parse import quote, urlencode
 
 from fastapi import FastAPI
-from starlette.datastructures import Headers, QueryParams
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import Headers, QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response

@@ -24,7 +24,8 @@ def tree(tmp_path: Path) -> Path:
     (tmp_path / "ui" / "src").mkdir(parents=True)
     (tmp_path / "ui" / "tests").mkdir()
     (tmp_path / "ui" / "src" / "d.tsx").write_text(
-        "export const WIDTH = 1;\ntype Props = { x: 1 };\n// Cell\nexport function Row() {\n  const width = <Cell />;\n}\n"
+        "export const WIDTH = 1;\ntype Props = { x: 1 };\n// Cell\n"
+        "export function Row() {\n  const width = <Cell />;\n}\n"
     )
     (tmp_path / "ui" / "tests" / "d.test.ts").write_text('it("adds up", () => {});\n')
     (tmp_path / "docs" / "page.md").write_text("# The first part\n")
