@@ -162,5 +162,5 @@ def test_the_list_takes_the_answers_that_were_hinted_at(watched: Watched, search
     page = watched.open(f"s/{sae_of(watched)}/features{search}")
     expect(page.get_by_role("navigation", name="Screens")).to_be_visible()
     expect(page.get_by_role("complementary").locator(".bone")).to_have_count(0)
-    lists = [url for url in asked if re.search("/(matches|features)($|[?].*limit=24)", url) and "/api/" in url]
+    lists = [url for url in asked if re.search("/api/v1/saes/[^/]+/(matches|features)([?]|$)", url)]
     assert len(lists) == len(set(lists)) == 2, lists
