@@ -49,9 +49,9 @@ export function useStream(path: string | null, told: Told): boolean {
 
 /** Puts a job's newest state wherever it is shown. */
 export function keepJob(client: QueryClient, job: Job) {
-  const before = client.getQueryData<Job>(["job", job.id]);
+  let before = client.getQueryData<Job>(["job", job.id]);
   client.setQueryData(["job", job.id], job);
-  let isNew = true;
+  let isListed = false;
   for (const [key, pages] of client.getQueriesData<InfiniteData<Schemas["Jobs"]>>({ queryKey: ["jobs"] })) {
     if (!pages) continue;
     client.setQueryData<InfiniteData<Schemas["Jobs"]>>(key, {
@@ -60,18 +60,20 @@ export function keepJob(client: QueryClient, job: Job) {
         ...page,
         items: page.items.map((item) => {
           if (item.id !== job.id) return item;
-          isNew = false;
+          isListed = true;
+          before ??= item;
           return job;
         }),
       })),
     });
   }
-  if (isNew) void client.invalidateQueries({ queryKey: ["jobs"] });
-  if (isNew || before?.state !== job.state || (before.run ?? null) !== (job.run ?? null)) {
-    void client.invalidateQueries({ queryKey: ["runs"] });
-    // What a job wrote shows up in lists that were read before.
-    if (isOver(job.state)) for (const name of ["matches", "facets", "row", "feature", "saes"]) void client.invalidateQueries({ queryKey: [name] });
-  }
+  if (!isListed) void client.invalidateQueries({ queryKey: ["jobs"] });
+  // A stream begins with the jobs that there are; what ended before this page was opened has changed nothing on it.
+  const isOld = before ? before.state === job.state && before.run === job.run : Date.parse(job.finished_at ?? "") < performance.timeOrigin;
+  if (isOld) return;
+  void client.invalidateQueries({ queryKey: ["runs"] });
+  // What a job wrote shows up in lists that were read before.
+  if (isOver(job.state)) for (const name of ["matches", "facets", "row", "feature", "saes"]) void client.invalidateQueries({ queryKey: [name] });
 }
 
 /** All jobs' changes into the cache; says whether lists still have to be asked for. */
