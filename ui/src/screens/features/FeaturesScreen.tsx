@@ -95,7 +95,7 @@ export function FeaturesScreen() {
     of: { sae, run: search.run, snapshot: matches?.snapshot, isHeld: brush !== null }, ids: listed, search, sort: matches?.query.sort ?? [], active,
     onActive: setActive, onOpen: (id: number) => void open(id), onPeek: setPeeked, onSort: (key: string) => change({ sort: key, at: undefined }),
   };
-  const facets = (matches || query.isPending) && <FacetPanel list={list} parts={parts} isWaiting={!matches || isStale} onChange={setQ} />;
+  const facets = (matches || query.isPending) && <FacetPanel list={list} parts={parts} isWaiting={!matches || query.isPlaceholderData} onChange={setQ} />;
   const isBadQuery = query.error instanceof ApiError && query.error.problem?.position;
   return (
     <div className="flex h-full min-h-0 flex-col">
