@@ -115,8 +115,8 @@ function MarkTip({ mark, of: { max, firings } }: { mark: Mark; of: Shade }) {
             <td className="font-mono max-w-48 truncate">{JSON.stringify(token.token).slice(0, 80)}</td>
             <td className="font-semibold whitespace-nowrap">{token.value === null ? "does not fire" : format.value(token.value)}</td>
             <td className="whitespace-nowrap">{token.value !== null && max > 0 && `${format.percent(token.value / max)} of max`}</td>
-            {firings && <td className="whitespace-nowrap">{rank(token.value) !== null && `above ${format.percent(rank(token.value))} of firings`}</td>}
-            <td className="opacity-80 whitespace-nowrap">position {token.position} · id {token.token_id}</td>
+            {firings && <td>{rank(token.value) !== null && `above ${format.percent(rank(token.value))} of firings`}</td>}
+            <td className="opacity-80">position {token.position} · id {token.token_id}</td>
           </tr>
         ))}
       </tbody>
