@@ -52,8 +52,18 @@ describe("shareBelow", () => {
     expect([0.5, 1, 2, 3, 4, 8, 9].map((value) => shareBelow(firings, value))).toEqual([0, 0, 0.6, 0.75, 0.9, 1, 1]);
     expect(shareBelow({ edges: [], counts: [] }, 3)).toBeNull();
   });
+  it("differs from the exact share by no more than the value's own bin", () => {
+    const values = Array.from({ length: 500 }, (_, i) => 1 + 7 * (((i * 167) % 500) / 500) ** 3);
+    const counts = [1, 2, 4].map((low) => values.filter((x) => x >= low && x < 2 * low).length);
+    for (const value of values) {
+      const exact = values.filter((x) => x < value).length / values.length;
+      const own = counts[Math.floor(Math.log2(value))]! / values.length;
+      expect(Math.abs(shareBelow({ edges: [1, 2, 4, 8], counts }, value)! - exact)).toBeLessThanOrEqual(own);
+    }
+  });
   it("colours by rank, where most firings are weak", () => {
     expect([1.1, 2, 4, 8].map((value) => stepOf(value, { max: 8, scale: "percentile", firings }))).toEqual([1, 3, 5, 5]);
+    expect(stepOf(-8, { max: 8, scale: "percentile", firings })).toBe(5);
     expect(stepOf(2, { max: 8, scale: "percentile" })).toBe(stepOf(2, { max: 8, scale: "linear" }));
   });
 });

@@ -49,7 +49,9 @@ class _Assets(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         full_path, stat = self.lookup_path(path)
         if stat is not None and S_ISREG(stat.st_mode) and "gzip" in Headers(scope=scope).get("accept-encoding", ""):
-            return _packed(full_path, stat.st_mtime_ns)
+            kind = guess_type(path)[0] or "application/octet-stream"
+            headers = {"Cache-Control": FOREVER, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+            return Response(_packed(full_path, stat.st_mtime_ns), media_type=kind, headers=headers)
         try:
             return await super().get_response(path, scope)
         except HTTPException as error:
@@ -57,11 +59,9 @@ class _Assets(StaticFiles):
 
 
 @lru_cache(maxsize=64)
-def _packed(path: str, mtime_ns: int) -> Response:
-    """A file of the build, packed once: the script is most of what a first visit waits for."""
-    kind = guess_type(path)[0] or "application/octet-stream"
-    headers = {"Cache-Control": FOREVER, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
-    return Response(gzip.compress(Path(path).read_bytes()), media_type=kind, headers=headers)
+def _packed(path: str, mtime_ns: int) -> bytes:
+    """A file of the build, packed once per time of change: the script is most of what a first visit waits for."""
+    return gzip.compress(Path(path).read_bytes())
 
 
 def add_pages(app: FastAPI, folder: Path) -> None:

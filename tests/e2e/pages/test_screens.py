@@ -1,6 +1,8 @@
 """Each screen as a person meets it: what it shows, empty, failing, loading, and by keyboard alone."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
@@ -281,25 +283,32 @@ def test_a_server_that_is_gone_is_told_and_old_rows_stay(features: Page):
     expect(features.get_by_role("alert").first).to_be_visible()
 
 
-def test_while_the_list_loads_its_outline_shows(watched: Watched):
+@contextmanager
+def holding(page: Page, pattern: str) -> Iterator[None]:
+    """Requests to these addresses get no answer until the block ends."""
     held: list[Route] = []
-    watched.page.route("**/api/v1/saes/*/features?*", lambda route: held.append(route))  # noqa: PLW0108 (Playwright looks into it)
-    page = watched.open(f"s/{sae_of(watched)}/features")
-    expect(page.get_by_role("region", name="Matches").locator(".bone").first).to_be_visible()
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(pattern, hold)
+    yield
     for route in held:
         route.continue_()
-    page.unroute("**/api/v1/saes/*/features?*")
+    page.unroute(pattern)
+
+
+def test_while_the_list_loads_its_outline_shows(watched: Watched):
+    with holding(watched.page, "**/api/v1/saes/*/features?*"):
+        page = watched.open(f"s/{sae_of(watched)}/features")
+        expect(page.get_by_role("region", name="Matches").locator(".bone").first).to_be_visible()
     expect(rows(page).first).to_contain_text("%")
 
 
 def test_while_rows_load_their_places_are_held(features: Page):
-    held: list[Route] = []
-    features.route("**/api/v1/saes/*/rows*", lambda route: held.append(route))  # noqa: PLW0108 (Playwright looks into it)
-    features.get_by_role("grid").evaluate("(grid) => grid.scrollTo(0, grid.scrollHeight)")
-    expect(rows(features).locator(".bone").first).to_be_attached()
-    for route in held:
-        route.continue_()
-    features.unroute("**/api/v1/saes/*/rows*")
+    with holding(features, "**/api/v1/saes/*/rows*"):
+        features.get_by_role("grid").evaluate("(grid) => grid.scrollTo(0, grid.scrollHeight)")
+        expect(rows(features).locator(".bone").first).to_be_attached()
     expect(features.locator(".bone")).to_have_count(0)
 
 

@@ -57,7 +57,7 @@ export function shareBelow({ edges, counts }: Histogram, value: number): number 
 export function stepOf(value: number | null, { max, scale, firings }: Shade): number {
   if (value === null || value === 0 || !(max > 0)) return 0;
   const share = Math.abs(value) / max;
-  const rank = scale === "percentile" && firings ? shareBelow(firings, value) : null;
+  const rank = scale === "percentile" && firings && value > 0 ? shareBelow(firings, value) : null;
   const place = scale === "log" ? 1 + Math.log2(share) / 5 : (rank ?? share);
   return Math.max(1, Math.min(STEPS, Math.ceil(place * STEPS - 1e-9)));
 }
