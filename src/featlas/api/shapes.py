@@ -219,7 +219,7 @@ def position_buckets(profile: FeatureProfile) -> list[schemas.PositionBucket]:
 
 def job_of(job: Job) -> schemas.Job:
     """A job."""
-    made = (job.result or {}).get("run", job.spec.get("run"))
+    made = (job.result or {}).get("run")
     names = schemas.Job.model_fields.keys() - {"run"}
     return schemas.Job(**{name: getattr(job, name) for name in names}, run=made if isinstance(made, int) else None)
 

@@ -17,7 +17,7 @@ from featlas.specs import LabelSpec
 from featlas.store import jobs, labels
 from featlas.store.json_shapes import label_to_json, state_to_json
 from featlas.store.labels import HumanLabel
-from featlas.store.runs import fetch_run
+from featlas.store.runs import fetch_run, pin_run
 from featlas.store.session import Store
 
 
@@ -27,9 +27,8 @@ def run_label(request: Mapping[str, Any], *, as_json: bool) -> int:
     with opened() as here:
         jobs.reconcile(here.store)
         with here.store.read() as session:
-            run = fetch_run(session, spec.run)  # a run that is not there is told at once, without a job
-        # By its uid, so that the job means the same run whatever names change.
-        done = run_job_here(here, jobs.enqueue(here.store, "labeling", spec.model_copy(update={"run": run.uid})))
+            spec = pin_run(session, spec)  # a run that is not there is told at once, without a job
+        done = run_job_here(here, jobs.enqueue(here.store, "labeling", spec))
     result = done.result or {}
     if as_json:
         print(json.dumps(result))

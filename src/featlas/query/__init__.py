@@ -10,7 +10,7 @@ The tree is pure syntax: `store/columns.py` gives it meaning.
 
 from featlas.query.parser import parse_query, parse_sort
 from featlas.query.printer import print_query
-from featlas.query.tree import FIELDS, HAS, STATES, Node, Query, QueryError, SortKey, Span, read_nodes
+from featlas.query.tree import FIELDS, HAS, STATES, Node, Query, QueryError, SortError, SortKey, Span, read_nodes
 
 __all__ = [
     "FIELDS",
@@ -19,6 +19,7 @@ __all__ = [
     "Node",
     "Query",
     "QueryError",
+    "SortError",
     "SortKey",
     "Span",
     "parse_query",

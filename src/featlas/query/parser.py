@@ -23,6 +23,7 @@ from featlas.query.tree import (
     Or,
     Query,
     QueryError,
+    SortError,
     SortKey,
     Span,
     Text,
@@ -48,12 +49,15 @@ def parse_query(text: str, *, fields: Collection[str] = tuple(FIELDS)) -> Query:
 
 
 def parse_sort(text: str, *, fields: Collection[str] = tuple(FIELDS)) -> tuple[SortKey, ...]:
-    """Read sort keys as given apart from a query, `-score` or `-score,feature_index`; positions count in `text`."""
+    """Read sort keys as given apart from a query, `-score` or `-score,feature_index`. Raises SortError."""
     keys, start = [], 0
-    for part in text.split(","):
-        keys.append(_sort_key(part, Span(start, start + len(part)), fields))
-        start += len(part) + 1
-    return _distinct(keys)
+    try:
+        for part in text.split(","):
+            keys.append(_sort_key(part, Span(start, start + len(part)), fields))
+            start += len(part) + 1
+        return _distinct(keys)
+    except QueryError as error:
+        raise SortError(error.what, error.span, expected=error.expected, suggestion=error.suggestion) from None
 
 
 def _distinct(keys: list[SortKey]) -> tuple[SortKey, ...]:

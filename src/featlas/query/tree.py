@@ -57,11 +57,19 @@ class Span:
 class QueryError(InputError):
     """A query that cannot be asked: `span` says where, `expected` what would do, `suggestion` a near name or ""."""
 
+    of = "query"
+
     def __init__(self, what: str, span: Span, *, expected: str = "", suggestion: str = "") -> None:
         self.what, self.span, self.expected, self.suggestion = what, span, expected, suggestion
         hint = f"; did you mean {suggestion!r}?" if suggestion else ""
         needed = f"; expected {expected}" if expected else ""
-        super().__init__(f"bad query at character {span.start + 1}: {what}{needed}{hint}")
+        super().__init__(f"bad {self.of} at character {span.start + 1}: {what}{needed}{hint}")
+
+
+class SortError(QueryError):
+    """Sort keys, given apart from the query, that cannot be used: `span` counts in their own text."""
+
+    of = "sort"
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from tests.e2e.conftest import PlantedRun
-from tests.e2e.pages.conftest import PATIENCE_MS, Watched, sae_of
+from tests.e2e.crowded import busy_server, copy_home
+from tests.e2e.pages.conftest import PATIENCE_MS, Watched, sae_of, watch
 
 TOKEN_FEATURE = 7
 """Fires on exactly one token (testing/planted_sae.py)."""
@@ -47,6 +49,19 @@ def test_the_library_leads_from_a_run_to_its_features(watched: Watched, labeled:
     card.get_by_role("link", name=re.compile("Features")).click()
     expect(rows(page).first).to_be_visible()
     expect(page).to_have_title(re.compile("Featlas"))
+
+
+def test_a_labeling_is_told_on_its_run_until_it_is_over(chromium: Browser, labeled: PlantedRun, tmp_path: Path):
+    featlas = copy_home(labeled.featlas, tmp_path / "home")
+    with busy_server(featlas, labeled, tmp_path, n_jobs=1) as busy:
+        job = busy.ask("jobs", {"kind": "labeling", "spec": {"run": str(labeled.run), "provider": "lexical"}})
+        for watched in watch(chromium, busy.url):
+            of_features = watched.page.get_by_role("link", name=re.compile("Features"))
+            card = watched.open().get_by_role("article").filter(has=of_features)
+            expect(card).to_have_count(1)
+            expect(card).to_contain_text(re.compile("queued.*Labeling"))
+            busy.ask(f"jobs/{job['id']}/cancel", {})
+            expect(card).not_to_contain_text("Labeling")
 
 
 def test_an_empty_library_says_how_to_begin(fresh: Watched):

@@ -71,6 +71,13 @@ def test_a_query_that_cannot_be_read_says_where_and_what_would_fit(served: Serve
     assert "dead" in problem["expected"]
 
 
+def test_sort_keys_that_cannot_be_read_are_no_fault_of_the_query(served: Served):
+    problem = served.of_sae("features", q="is:dead", sort="-max_activatoin").json()
+    assert (problem["status"], problem["error_class"], problem["position"]) == (422, "SortError", None)
+    assert problem["detail"].startswith("bad sort at character 1: unknown sort key 'max_activatoin'")
+    assert "max_activation" in problem["expected"]
+
+
 def test_matches_are_all_ids_in_order(served: Served):
     header, columns = read_block(served.of_sae("matches", q="-is:dead", sort="max_activation").content)
     assert columns["feature_index"].tolist() == [0, 2, 3]

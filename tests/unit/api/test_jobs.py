@@ -1,3 +1,4 @@
+import pytest
 from tests.unit.api.conftest import Served
 
 from featlas.store import jobs
@@ -75,6 +76,19 @@ def test_pages_and_filters_of_jobs(served: Served):
     assert ([job["id"] for job in rest["items"]], rest["next"]) == ([ids[1], ids[0]], None)
     assert [job["id"] for job in served.get("jobs", state="cancelled").json()["items"]] == [ids[0]]
     assert served.get("jobs", kind="labeling").json()["items"] == []
+
+
+@pytest.mark.parametrize("key", ["id", "name", "uid"])
+def test_a_labeling_names_its_run_by_uid_however_it_was_asked_for(served: Served, key: str):
+    (run,) = served.get("runs").json()["items"]
+    body = {"kind": "labeling", "spec": {"run": str(run[key])}}
+    assert served.client.post("/api/v1/jobs", json=body).json()["spec"]["run"] == run["uid"]
+
+
+def test_a_labeling_of_no_run_is_refused_without_a_job(served: Served):
+    answer = served.client.post("/api/v1/jobs", json={"kind": "labeling", "spec": {"run": "nowhere"}})
+    assert (answer.status_code, answer.json()["error_class"]) == (404, "NotFoundError")
+    assert served.get("jobs").json()["items"] == []
 
 
 def test_an_unknown_job_is_not_found(served: Served):

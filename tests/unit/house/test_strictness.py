@@ -41,9 +41,10 @@ def _pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_skips_and_expected_failures_are_failures(tmp_path: Path):
+@pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["one", "several"])
+def test_skips_and_expected_failures_are_failures(tmp_path: Path, processes: tuple[str, ...]):
     (tmp_path / "test_suite.py").write_text(SUITE)
-    result = _pytest(tmp_path)
+    result = _pytest(tmp_path, *processes)
     assert result.returncode == 1
     assert "1 passed" in result.stdout
     assert (
@@ -66,10 +67,13 @@ def test_a_module_that_skips_itself_is_a_failure(tmp_path: Path):
     assert "counts as a failure here" in result.stdout
 
 
+@pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["one", "several"])
 @pytest.mark.parametrize(("arguments", "expected"), [((), 1), (("--allow-deselect",), 0)])
-def test_deselected_tests_are_failures_unless_permitted(tmp_path: Path, arguments: tuple[str, ...], expected: int):
+def test_deselected_tests_are_failures_unless_permitted(
+    tmp_path: Path, arguments: tuple[str, ...], expected: int, processes: tuple[str, ...]
+):
     (tmp_path / "test_suite.py").write_text("def test_a(): pass\ndef test_b(): pass\n")
-    result = _pytest(tmp_path, "-k", "test_a", *arguments)
+    result = _pytest(tmp_path, "-k", "test_a", *arguments, *processes)
     assert result.returncode == expected
     assert ("1 tests were deselected, which counts as a failure" in result.stdout) == bool(expected)
 

@@ -5,7 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featlas.errors import InputError
-from featlas.query import FIELDS, HAS, STATES, Query, QueryError, SortKey, Span, parse_query, parse_sort, print_query
+from featlas.query import (
+    FIELDS,
+    HAS,
+    STATES,
+    Query,
+    QueryError,
+    SortError,
+    SortKey,
+    Span,
+    parse_query,
+    parse_sort,
+    print_query,
+)
 from featlas.query.tree import And, Between, Category, Compare, Has, InList, Is, Node, Not, Operator, Or, Text, Token
 
 
@@ -182,9 +194,9 @@ def test_null_features_are_shown_where_is_null_occurs(text: str, expected: bool)
 
 def test_sort_keys_given_apart() -> None:
     assert (SortKey("score", True), SortKey("feature_index", False)) == parse_sort("-score,feature_index")
-    with pytest.raises(QueryError, match=r"at character 8: unknown sort key 'sore'; .*did you mean 'score'"):
+    with pytest.raises(SortError, match=r"bad sort at character 8: unknown sort key 'sore'; .*did you mean 'score'"):
         parse_sort("-score,sore")
-    with pytest.raises(QueryError, match="twice"):
+    with pytest.raises(SortError, match="twice"):
         parse_sort("score,-score")
 
 

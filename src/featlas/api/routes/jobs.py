@@ -11,10 +11,11 @@ from featlas.api import schemas, shapes
 from featlas.api.surroundings import Here
 from featlas.domain import JobState
 from featlas.errors import ConflictError, InputError
-from featlas.specs import Spec
+from featlas.specs import LabelSpec, Spec
 from featlas.store import jobs as job_store
 from featlas.store.job_views import fetch_job, find_unfinished, list_events
 from featlas.store.job_views import list_jobs as list_stored
+from featlas.store.runs import pin_run
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -40,6 +41,9 @@ def list_jobs(
 def start(new: schemas.NewJob, here: Here) -> schemas.Job:
     """Ask for work: a kind of job and its Spec, the same as the CLI's. The same work is not queued twice."""
     spec = _read_spec(here, new)
+    if isinstance(spec, LabelSpec):
+        with here.store.read() as session:
+            spec = pin_run(session, spec)
     known = find_unfinished(here.store, new.kind, spec.content_hash())
     if known is not None and known.state in (JobState.QUEUED, JobState.RUNNING):
         raise ConflictError(f"job {known.id} does the same and is {known.state}; watch that one, or cancel it first")

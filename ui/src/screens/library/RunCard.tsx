@@ -37,8 +37,8 @@ export const RunCard = memo(function RunCard({ run }: { run: Run }) {
         <Actions run={run} isLabeling={labeling !== undefined} />
       </div>
       {hasFeatures && <Figures run={run} />}
-      {run.job !== null && run.job_state && (!isOver(run.job_state) || (run.job_state === "failed" && run.state === "pending")) && <JobLine id={run.job} state={run.job_state} progress={run.job_progress} />}
-      {labeling && <JobLine {...labeling} />}
+      {run.job !== null && run.job_state && (!isOver(run.job_state) || (run.job_state === "failed" && run.state === "pending")) && <JobLine what="Extraction" id={run.job} state={run.job_state} progress={run.job_progress} />}
+      {labeling && <JobLine what="Labeling" {...labeling} />}
     </article>
   );
 });
@@ -47,7 +47,7 @@ export const RunCard = memo(function RunCard({ run }: { run: Run }) {
 function useLabeling(run: Run): Job | undefined {
   const jobs = useInfiniteQuery(jobsQuery());
   const known = (jobs.data?.pages ?? []).flatMap((page) => page.items);
-  return known.find((job) => job.kind === "labeling" && job.run === run.id && !isOver(job.state));
+  return known.find((job) => job.kind === "labeling" && job.spec["run"] === run.uid && !isOver(job.state));
 }
 
 function Forced({ run }: { run: Run }) {
@@ -115,14 +115,15 @@ function Actions({ run, isLabeling }: { run: Run; isLabeling: boolean }) {
   );
 }
 
-function JobLine({ id, state, progress: told }: Pick<Job, "id" | "state" | "progress">) {
+function JobLine({ what, id, state, progress: told }: Pick<Job, "id" | "state" | "progress"> & { what: string }) {
   const progress = readProgress(told);
   return (
     <div className="mt-3 flex flex-wrap items-center gap-x-3 gap-y-1.5 border-t border-line pt-3 text-sm">
       <StateBadge state={state} />
+      <span>{what}</span>
       {progress && state === "running" && (
         <>
-          <span>{format.words(progress.phase)}</span>
+          <span className="text-muted">{progress.phase}</span>
           <div className="min-w-24 flex-1"><Progress done={progress.done} total={progress.total} label={progress.phase} /></div>
           <span className="num text-muted">
             {progress.share !== null && `${Math.floor(progress.share * 100)} %`}
