@@ -58,7 +58,8 @@ def save_record(
         figures=dict(figures),
         settings=dict(settings or {}),
         commit=_git("rev-parse", "HEAD"),
-        is_dirty=bool(_git("status", "--porcelain", "--untracked-files=no")),
+        # Records themselves change nothing that is measured, and one part's must not spoil the next part's.
+        is_dirty=bool(_git("status", "--porcelain", "--untracked-files=no", "--", ":!docs/records")),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=describe_machine(),
         versions=_installed_versions(),
