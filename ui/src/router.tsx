@@ -2,7 +2,7 @@ import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirec
 
 import { client } from "./api/cache";
 import { ROOT } from "./api/client";
-import { listQuery } from "./api/queries";
+import { matchesQuery } from "./api/queries";
 import { Frame } from "./frame/Frame";
 import { featureSearch, featuresSearch, parseSearch, stringifySearch, text } from "./lib/search";
 import { FeaturesScreen } from "./screens/features/FeaturesScreen";
@@ -27,7 +27,7 @@ const features = createRoute({
   validateSearch: featuresSearch,
   loaderDeps: ({ search: { run, q, sort } }) => ({ run, q, sort }),
   // Asked for before anything is drawn; whatever becomes of it, the screen says.
-  loader: ({ params, deps }) => void client.prefetchQuery(listQuery({ ...params, ...deps })),
+  loader: ({ params, deps }) => void client.prefetchQuery(matchesQuery({ ...params, ...deps })),
   component: FeaturesScreen,
 });
 

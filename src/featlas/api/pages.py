@@ -22,8 +22,9 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
 FOREVER = "public, max-age=31536000, immutable"
+AN_HOUR = "public, max-age=3600"
 N_FIRST_ROWS = 24
-"""As many as the page's list asks for beside its matches."""
+"""As many as the page's list asks for with its matches."""
 _AS_THEY_ARE = "!'()*~"  # what encodeURIComponent leaves as it is
 
 NO_UI = """<!doctype html>
@@ -102,11 +103,8 @@ def _hints(path: str, search: QueryParams) -> str:
         return ""
     list_of = f"api/v1/saes/{quote(sae[1], safe=_AS_THEY_ARE)}"
     known = {name: search[name] for name in ("run", "q", "sort") if search.get(name, "").strip()}
-    asked = {"matches": known, "features": known | {"limit": str(N_FIRST_ROWS)}}
-    addresses = [f"{list_of}/{name}?{_as_browsers_write(of)}".rstrip("?") for name, of in asked.items()]
-    return "".join(
-        f'<link rel="preload" as="fetch" crossorigin="anonymous" href="{escape(address)}">' for address in addresses
-    )
+    address = f"{list_of}/matches?{_as_browsers_write(known | {'rows': str(N_FIRST_ROWS)})}"
+    return f'<link rel="preload" as="fetch" crossorigin="anonymous" href="{escape(address)}">'
 
 
 def _as_browsers_write(search: dict[str, str]) -> str:
@@ -117,4 +115,5 @@ def _as_browsers_write(search: dict[str, str]) -> str:
 def _plain_file(path: Path) -> Response:
     from starlette.responses import FileResponse
 
-    return FileResponse(path, headers={"Cache-Control": "no-cache"})
+    # Browsers look at the icon again whenever the title changes; scripts must fit the page that names them.
+    return FileResponse(path, headers={"Cache-Control": AN_HOUR if path.suffix == ".svg" else "no-cache"})

@@ -314,7 +314,7 @@ def holding(page: Page, pattern: str) -> Iterator[None]:
 
 
 def test_while_the_list_loads_its_outline_shows(watched: Watched):
-    with holding(watched.page, "**/api/v1/saes/*/features?*"):
+    with holding(watched.page, "**/api/v1/saes/*/matches?*"):
         page = watched.open(f"s/{sae_of(watched)}/features")
         expect(page.get_by_role("region", name="Matches").locator(".bone").first).to_be_visible()
     expect(rows(page).first).to_contain_text("%")

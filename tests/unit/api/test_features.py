@@ -84,6 +84,15 @@ def test_matches_are_all_ids_in_order(served: Served):
     assert columns["feature_index"].dtype.str == "<u4"
     assert (header["n_matches"], header["n_features"]) == (3, 4)
     assert header["query"]["parts"][0]["text"] == "-is:dead"
+    assert header["rows"] == []
+
+
+def test_the_first_matches_come_as_rows_where_they_are_wanted(served: Served):
+    header, columns = read_block(served.of_sae("matches", sort="max_activation", rows=2).content)
+    assert header["rows"] == served.of_sae("features", sort="max_activation", limit=2).json()["items"]
+    assert [row["feature_index"] for row in header["rows"]] == columns["feature_index"].tolist()[:2]
+    assert len(read_block(served.of_sae("matches", rows=200).content)[0]["rows"]) == 4
+    assert served.of_sae("matches", rows=201).status_code == 422
 
 
 def test_columns_are_the_stored_numbers_null_features_last(served: Served):

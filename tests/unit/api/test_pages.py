@@ -50,8 +50,7 @@ def test_the_page_of_a_list_hints_at_what_the_list_will_ask(site: TestClient, ad
     hinted = re.findall(
         '<link rel="preload" as="fetch" crossorigin="anonymous" href="([^"]+)">', site.get(address).text
     )
-    matches, first = (f"api/v1/saes/abc/{name}?{search}".rstrip("?") for name in ("matches", "features"))
-    assert [unescape(href) for href in hinted] == [matches, f"{first}{'&' if search else '?'}limit=24"]
+    assert [unescape(href) for href in hinted] == [f"api/v1/saes/abc/matches?{search}{'&' if search else ''}rows=24"]
 
 
 @pytest.mark.parametrize("path", ["/", "/s/abc/f/1", "/jobs", "/s/abc/features/more"])

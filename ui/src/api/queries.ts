@@ -41,36 +41,24 @@ export const saesQuery = queryOptions({ queryKey: ["saes"], queryFn: ({ signal }
 export const saeQuery = (name: string) =>
   queryOptions({ queryKey: ["saes", name], queryFn: ({ signal }) => get<Sae>(sae(name), {}, signal) });
 
-async function getMatches({ sae: name, run, q, sort }: ListQuery, signal: AbortSignal): Promise<Matches> {
-  const buffer = await getBytes(`${sae(name)}/matches`, { run, q, sort }, signal);
-  const block = readBlock<Omit<Matches, "ids">>(buffer);
-  const { snapshot, n_matches, n_features, query } = block.header;
-  return { ids: block.columns.get("feature_index") as Uint32Array, snapshot, n_matches, n_features, query };
-}
+/** The server's page names this number in its hint, so that the answer is on its way before this script runs. */
+const SCREENFUL = 24;
 
+/** All matches; their first rows come with them, because a list shows them first. */
 export const matchesQuery = (list: ListQuery) =>
   queryOptions({
     queryKey: ["matches", list.sae, list.run ?? "", list.q ?? "", list.sort ?? ""],
-    queryFn: ({ signal }) => getMatches(list, signal),
+    queryFn: async ({ client, signal }): Promise<Matches> => {
+      const { sae: name, run, q, sort } = list;
+      const buffer = await getBytes(`${sae(name)}/matches`, { run, q, sort, rows: SCREENFUL }, signal);
+      const block = readBlock<Omit<Matches, "ids"> & { rows: FeatureRow[] }>(buffer);
+      const { snapshot, n_matches, n_features, query, rows } = block.header;
+      for (const row of rows) client.setQueryData(rowQuery(name, run, snapshot, row.feature_index).queryKey, row);
+      return { ids: block.columns.get("feature_index") as Uint32Array, snapshot, n_matches, n_features, query };
+    },
     placeholderData: keepPreviousData,
     structuralSharing: false,
     staleTime: 60_000,
-  });
-
-/** The server's page names this number in its hints, so that the answer is on its way before this script runs. */
-const SCREENFUL = 24;
-
-/** The same matches under the same key; their first rows come beside them, not after them. */
-export const listQuery = (list: ListQuery) =>
-  queryOptions({
-    ...matchesQuery(list),
-    queryFn: async ({ client, signal }): Promise<Matches> => {
-      const { sae: name, run, q, sort } = list;
-      const first = get<Schemas["FeaturePage"]>(`${sae(name)}/features`, { run, q, sort, limit: SCREENFUL }, signal);
-      const [matches, page] = await Promise.all([getMatches(list, signal), first]);
-      for (const row of page.items) client.setQueryData(rowQuery(name, run, page.snapshot, row.feature_index).queryKey, row);
-      return matches;
-    },
   });
 
 export const COLUMN_NAMES = ["activation_frequency", "max_activation", "mean_activation", "n_documents_fired"] as const;

@@ -174,6 +174,8 @@ export interface paths {
         /**
          * Matches
          * @description All matches in order, as one block: the column `feature_index`, and how the query was understood.
+         *
+         *     The header's `rows` are of the same shape as the items of `/features`.
          */
         get: operations["matches_api_v1_saes__sae__matches_get"];
         put?: never;
@@ -2200,6 +2202,8 @@ export interface operations {
                 q?: string;
                 /** @description Column, descending with a dash: -max_activation */
                 sort?: string;
+                /** @description The first so many matches as rows, in the header. */
+                rows?: number;
             };
             header?: never;
             path: {

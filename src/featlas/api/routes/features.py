@@ -68,20 +68,32 @@ def rows(sae: str, asked: schemas.RowsRequest, here: Here, run: RunRef = None) -
 
 
 @router.get("/matches", response_class=Response, responses={200: {"content": {MEDIA_TYPE: {}}}})
-def matches(sae: str, here: Here, run: RunRef = None, q: QueryText = "", sort: Sort = "") -> Response:
-    """All matches in order, as one block: the column `feature_index`, and how the query was understood."""
+def matches(  # a query string has as many parameters as it has
+    sae: str,
+    here: Here,
+    run: RunRef = None,
+    q: QueryText = "",
+    sort: Sort = "",
+    rows: Annotated[int, Query(ge=0, le=200, description="The first so many matches as rows, in the header.")] = 0,
+) -> Response:
+    """All matches in order, as one block: the column `feature_index`, and how the query was understood.
+
+    The header's `rows` are of the same shape as the items of `/features`.
+    """
     with here.store.read() as session:
         of_sae = fetch_sae(session, sae)
         of_run = fetch_run_of_sae(session, of_sae, run)
         snapshot_id, _ = published_snapshot(of_run)
         selection = select_features(session, here.columns, snapshot_id, q, sort=sort)
-    order = selection.order().astype("<u4")
+        order = selection.order().astype("<u4")
+        first = _rows(here, session, of_sae, of_run, order[:rows].tolist())
     header: dict[str, Any] = {
         "snapshot": snapshot_id,
         "run": of_run.id,
         "n_matches": len(order),
         "n_features": of_run.n_features,
         "query": _read_query(q, selection).model_dump(mode="json"),
+        "rows": [row.model_dump(mode="json") for row in first],
     }
     return Response(pack_block(header, {"feature_index": order}), media_type=MEDIA_TYPE)
 

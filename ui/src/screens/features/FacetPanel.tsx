@@ -6,6 +6,7 @@ import { facetsQuery, type ListQuery } from "../../api/queries";
 import type { Facets, QueryPart } from "../../api/types";
 import { whole, words } from "../../lib/format";
 import { categoryTerm, partOf, toggleTerm } from "../../lib/terms";
+import { useLate } from "../../lib/useLate";
 import { Bones } from "../../parts/states";
 
 /** `isWaiting`: the list itself is still to come, and goes first. */
@@ -16,11 +17,12 @@ type Entry = { term: string; label: ReactNode; n: number; depth?: number };
 export function FacetPanel({ list, parts, isWaiting, onChange }: Props) {
   const query = useQuery({ ...facetsQuery(list), enabled: !isWaiting });
   const facets = query.data;
+  const isPale = useLate(query.isPlaceholderData);
   // The list beside it tells what is wrong, once.
   if (!facets) return query.isError ? null : <Bones rows={9} />;
   const toggle = (term: string) => onChange(toggleTerm(list.q ?? "", parts, term));
   return (
-    <div className={query.isPlaceholderData ? "stale" : ""}>
+    <div className={isPale ? "stale" : ""}>
       {sections(facets, parts).map(([title, entries]) => entries.length > 0 && (
         <section key={title} className="mb-4">
           <h2 className="eyebrow mb-0.5 px-2">{title}</h2>

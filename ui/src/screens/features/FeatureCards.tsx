@@ -1,4 +1,3 @@
-import { Link } from "@tanstack/react-router";
 import { Eye } from "lucide-react";
 import { useEffect, useRef } from "react";
 
@@ -6,6 +5,7 @@ import * as format from "../../lib/format";
 import { useRowWindow } from "../../lib/rowWindow";
 import { useWidth } from "../../lib/useWidth";
 import { ErrorNote } from "../../parts/states";
+import { FeatureLink } from "./FeatureLink";
 import type { BodyProps } from "./FeatureTable";
 import { RowFlags, RowHistogram, RowLabel, RowSnippet, RowTokens } from "./RowParts";
 import { useRows } from "./useRows";
@@ -13,7 +13,7 @@ import { useRows } from "./useRows";
 const HEIGHT = 160;
 
 /** The same matches as cards: more text of each, fewer at a time. */
-export function FeatureCards({ of, ids, search, active, onActive, onPeek }: BodyProps) {
+export function FeatureCards({ of, ids, search, active, onActive, onOpen, onPeek }: BodyProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const [width, measure] = useWidth(scroller);
   const lanes = Math.max(1, Math.floor(width / 330));
@@ -43,7 +43,7 @@ export function FeatureCards({ of, ids, search, active, onActive, onPeek }: Body
                 <li key={id} data-place={place} className="absolute p-1.5" style={{ height: HEIGHT, width: `${100 / lanes}%`, left: `${(100 / lanes) * lane}%`, transform: `translateY(${lines.topOf(line)}px)` }} onFocus={() => place !== active && onActive(place)}>
                   <article className={`card flex h-full flex-col gap-1.5 overflow-hidden px-3 py-2.5 ${place === active ? "border-edge" : ""}`} aria-posinset={place + 1} aria-setsize={ids.length}>
                     <div className="flex items-center gap-2">
-                      <Link to="/s/$sae/f/$index" params={{ sae: of.sae, index: String(id) }} search={{ run: search.run, q: search.q, sort: search.sort }} preload={false} className="num font-mono text-[12.5px] text-muted hover:text-fg hover:underline">#{id}</Link>
+                      <FeatureLink id={id} sae={of.sae} search={search} onOpen={onOpen} />
                       {row && <RowFlags row={row} />}
                       <span className="num ml-auto text-xs text-muted">{row && `${format.frequency(row.activation_frequency)} · max ${format.value(row.max_activation)}`}</span>
                       {row && <RowHistogram row={row} width={54} height={18} />}

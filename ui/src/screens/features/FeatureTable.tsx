@@ -1,4 +1,3 @@
-import { Link } from "@tanstack/react-router";
 import { ArrowDown, ArrowUp, Eye } from "lucide-react";
 import { memo, useEffect, useRef, useState, type MouseEvent } from "react";
 
@@ -8,6 +7,7 @@ import { useRowWindow } from "../../lib/rowWindow";
 import type { FeaturesSearch } from "../../lib/search";
 import { useWidth } from "../../lib/useWidth";
 import { ErrorNote } from "../../parts/states";
+import { FeatureLink } from "./FeatureLink";
 import { RowFlags, RowHistogram, RowLabel, RowSnippet, RowTokens } from "./RowParts";
 import { useRows, type RowsOf } from "./useRows";
 
@@ -37,7 +37,7 @@ export function FeatureTable(props: BodyProps) {
   const [width, measure] = useWidth(scroller);
   const isNarrow = width > 0 && width < 860;
   const height = isNarrow ? 104 : 52;
-  const rows = useRowWindow(scroller, { count: ids.length, rowHeight: height, overscan: useOverscan(), startAt: active, stickyHeight: isNarrow ? 0 : HEAD_PX });
+  const rows = useRowWindow(scroller, { count: ids.length, rowHeight: height, overscan: useOverscan(ids), startAt: active, stickyHeight: isNarrow ? 0 : HEAD_PX });
   const { scrollTo } = rows;
   const loaded = useRows(of, ids, rows.first, rows.last);
 
@@ -69,7 +69,7 @@ export function FeatureTable(props: BodyProps) {
                 onClick={(event) => isPlainClick(event) && onOpen(id)}
                 onKeyDown={(event) => event.key === "Enter" && event.target === event.currentTarget && (event.preventDefault(), onOpen(id))}
               >
-                <Cells id={id} row={row} sae={of.sae} search={props.search} onPeek={onPeek} isActive={index === active} />
+                <Cells id={id} row={row} sae={of.sae} search={props.search} onOpen={onOpen} onPeek={onPeek} isActive={index === active} />
               </div>
             );
           })}
@@ -79,14 +79,14 @@ export function FeatureTable(props: BodyProps) {
   );
 }
 
-/** Rows beyond the edges are for scrolling; the first screenful does not wait for them. */
-function useOverscan(): number {
-  const [rows, setRows] = useState(1);
+/** Rows beyond the edges are for scrolling; the first screenful of an answer does not wait for them. */
+function useOverscan(ids: Uint32Array): number {
+  const [calm, setCalm] = useState<Uint32Array | null>(null);
   useEffect(() => {
-    const timer = window.setTimeout(() => setRows(8), 250);
+    const timer = window.setTimeout(() => setCalm(ids), 250);
     return () => window.clearTimeout(timer);
-  }, []);
-  return rows;
+  }, [ids]);
+  return calm === ids ? 8 : 1;
 }
 
 /** A click that neither selects text nor was meant for a link or a button. */
@@ -119,18 +119,14 @@ function Head({ sort, onSort, isNarrow }: BodyProps & { isNarrow: boolean }) {
   );
 }
 
-type CellsProps = { id: number; row: FeatureRow | undefined; sae: string; search: FeaturesSearch; onPeek: (id: number) => void; isActive: boolean };
+type CellsProps = {
+  id: number; row: FeatureRow | undefined; sae: string; search: FeaturesSearch; isActive: boolean;
+  onOpen: (id: number) => void; onPeek: (id: number) => void;
+};
 
-function IndexLink({ id, sae, search, isActive }: CellsProps) {
-  return (
-    <Link
-      to="/s/$sae/f/$index" params={{ sae, index: String(id) }} search={{ run: search.run, q: search.q, sort: search.sort }} preload={false}
-      tabIndex={isActive ? 0 : -1} className="num font-mono text-[12.5px] text-muted hover:text-fg hover:underline"
-    >
-      #{id}
-    </Link>
-  );
-}
+const IndexLink = ({ id, sae, search, isActive, onOpen }: CellsProps) => (
+  <FeatureLink id={id} sae={sae} search={search} isReachable={isActive} onOpen={onOpen} />
+);
 
 function PeekButton({ id, onPeek, isActive }: CellsProps) {
   return (

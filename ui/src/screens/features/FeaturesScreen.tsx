@@ -4,13 +4,14 @@ import { LayoutGrid, ListFilter, Rows3 } from "lucide-react";
 import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 
 import { ApiError } from "../../api/client";
-import { columnsQuery, listQuery, type Matches } from "../../api/queries";
+import { columnsQuery, matchesQuery, type Matches } from "../../api/queries";
 import { filterIds, type Range } from "../../lib/binning";
 import { plural, whole, words } from "../../lib/format";
 import { useKeys } from "../../lib/keys";
 import { announce } from "../../lib/live";
 import type { FeaturesSearch } from "../../lib/search";
 import { SORTS } from "../../lib/suggest";
+import { useLate } from "../../lib/useLate";
 import { replaceTerm } from "../../lib/terms";
 import { useTitle } from "../../lib/title";
 import { Dialog } from "../../parts/Dialog";
@@ -29,12 +30,12 @@ const route = getRouteApi("/s/$sae/features");
 
 /** What was last answered stays on screen while a new query loads, or cannot be read. */
 function useLastMatches(sae: string, search: FeaturesSearch) {
-  const query = useQuery(listQuery({ sae, ...search }));
+  const query = useQuery(matchesQuery({ sae, ...search }));
   const [last, setLast] = useState<{ sae: string; matches: Matches } | null>(null);
   if (query.data && last?.matches !== query.data) setLast({ sae, matches: query.data });
   const known = query.data ?? (last?.sae === sae ? last.matches : undefined);
   // A link whose query cannot be read still shows the features that there are.
-  const all = useQuery({ ...listQuery({ sae, run: search.run }), enabled: query.isError && !known && Boolean(search.q) });
+  const all = useQuery({ ...matchesQuery({ sae, run: search.run }), enabled: query.isError && !known && Boolean(search.q) });
   const matches = known ?? all.data;
   return { query, matches, isStale: query.isPlaceholderData || (query.isError && matches !== undefined) };
 }
@@ -48,9 +49,9 @@ export function FeaturesScreen() {
   const { query, matches, isStale } = useLastMatches(sae, search);
   const columns = useQuery(columnsQuery(sae, search.run, matches?.snapshot));
   const [brush, setBrush] = useState<Range | null>(null);
+  const isPale = useLate(isStale) && brush === null;
   const [peeked, setPeeked] = useState<number | null>(null);
   const [isFilterOpen, setFilterOpen] = useState(false);
-  useTitle(q ? `${q} · Features` : "Features");
 
   // The list that is shown: the answer, narrowed by a brush that has not become a term yet.
   const ids = useMemo(
@@ -75,10 +76,15 @@ export function FeaturesScreen() {
     [navigate],
   );
   const setQ = useCallback((text: string) => change({ q: text || undefined, at: undefined }), [change]);
-  const open = async (id: number) => {
+  // What the shown rows lead to belongs to the query that was answered: while a new one loads they stay as they are.
+  const asked = matches?.query.text || undefined;
+  useTitle(asked ? `${asked} · Features` : "Features");
+  const shown = useMemo(() => ({ run: search.run, q: asked, sort }), [search.run, asked, sort]);
+  const openNow = useCallback(async (id: number) => {
     await navigate({ search: (before) => ({ ...before, at: id }), replace: true });
-    await navigate({ to: "/s/$sae/f/$index", params: { sae, index: String(id) }, search: { run: search.run, q: search.q, sort } });
-  };
+    await navigate({ to: "/s/$sae/f/$index", params: { sae, index: String(id) }, search: shown });
+  }, [navigate, sae, shown]);
+  const open = useCallback((id: number) => void openNow(id), [openNow]);
   const move = (step: number) => listed.length > 0 && setActive(Math.max(0, Math.min(listed.length - 1, active + step)));
   const parts = matches?.query.parts ?? [];
   const here = listed[active];
@@ -86,14 +92,14 @@ export function FeaturesScreen() {
   useKeys("List", {
     j: ["Next feature", () => move(1)],
     k: ["Feature before", () => move(-1)],
-    Enter: ["Open the feature", () => here !== undefined && void open(here)],
+    Enter: ["Open the feature", () => here !== undefined && open(here)],
     o: ["Peek at the feature", () => here !== undefined && setPeeked(here)],
     Escape: ["Take the query out", () => q && setQ("")],
   });
 
   const body = {
-    of: { sae, run: search.run, snapshot: matches?.snapshot, isHeld: brush !== null }, ids: listed, search, sort: matches?.query.sort ?? [], active,
-    onActive: setActive, onOpen: (id: number) => void open(id), onPeek: setPeeked, onSort: (key: string) => change({ sort: key, at: undefined }),
+    of: { sae, run: search.run, snapshot: matches?.snapshot, isHeld: brush !== null }, ids: listed, search: shown, sort: matches?.query.sort ?? [], active,
+    onActive: setActive, onOpen: open, onPeek: setPeeked, onSort: (key: string) => change({ sort: key, at: undefined }),
   };
   const facets = (matches || query.isPending) && <FacetPanel list={list} parts={parts} isWaiting={!matches || query.isPlaceholderData} onChange={setQ} />;
   const isBadQuery = query.error instanceof ApiError && query.error.problem?.position;
@@ -118,7 +124,7 @@ export function FeaturesScreen() {
         <aside aria-label="Filters" className="w-56 shrink-0 overflow-y-auto border-r border-line px-2 py-3 max-lg:hidden">
           {facets}
         </aside>
-        <section aria-label="Matches" aria-busy={query.isFetching} className={`flex min-w-0 flex-1 flex-col bg-surface ${isStale && !brush ? "stale" : ""}`}>
+        <section aria-label="Matches" aria-busy={query.isFetching} className={`flex min-w-0 flex-1 flex-col bg-surface ${isPale ? "stale" : ""}`}>
           <div className="flex h-10 shrink-0 items-center gap-2 border-b border-line px-3">
             <button type="button" className="btn lg:hidden" onClick={() => setFilterOpen(true)}><ListFilter size={14} aria-hidden /> Filters</button>
             <p className="num min-w-0 truncate text-sm">
@@ -140,7 +146,7 @@ export function FeaturesScreen() {
         </section>
       </div>
       {isFilterOpen && <Dialog title="Filters" label="Filters" width="360px" onClose={() => setFilterOpen(false)}>{facets}</Dialog>}
-      {peeked !== null && <Suspense><Peek sae={sae} search={search} ids={ids} index={peeked} onIndex={setPeeked} onOpen={(id) => void open(id)} onClose={() => setPeeked(null)} /></Suspense>}
+      {peeked !== null && <Suspense><Peek sae={sae} search={search} ids={ids} index={peeked} onIndex={setPeeked} onOpen={open} onClose={() => setPeeked(null)} /></Suspense>}
     </div>
   );
 }

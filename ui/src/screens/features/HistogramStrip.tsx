@@ -41,19 +41,21 @@ export function HistogramStrip({ columns, nFeatures, ids, parts, brush, onBrush,
     return found;
   }, [columns, nFeatures]);
 
+  // A control that was drawn along has an index past the features; it has no bin here.
+  const counts = useMemo(() => new Map([...drawn].map(([field, { axis, bins }]) => [field, countBins(axis.bins, bins, ids)])), [drawn, ids]);
+
   return (
     <div className="grid auto-cols-[minmax(150px,1fr)] grid-flow-col gap-x-6 overflow-x-auto px-0.5 pt-1">
       {FIGURES.map(({ field, title, names }) => {
         const figure = drawn.get(field);
-        if (!figure) return null;
+        const count = counts.get(field);
+        if (!figure || !count) return null;
         const asked = readRange(partOn(parts, [...names]));
         const inQuery: Ends | null = asked && { low: asked[0], high: asked[1] };
         const ends = brush?.field === field ? brush : inQuery;
         return (
           <BrushHistogram
-            key={field} axis={figure.axis} title={title} all={figure.all} ends={ends}
-            // A control that was drawn along has an index past the features; it has no bin here.
-            counts={countBins(figure.axis.bins, figure.bins, ids)}
+            key={field} axis={figure.axis} title={title} all={figure.all} ends={ends} counts={count}
             onBrush={(next) => onBrush({ field, ...next })}
             onCommit={(next) => onCommit(names, next && writeTerm(names[0], figure.axis, next), next && { field, ...next })}
           />
