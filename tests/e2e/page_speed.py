@@ -23,10 +23,10 @@ from tests.e2e.serving import serving
 
 from featlas.store.session import Store
 
-LIMITS_MS = {"first_paint": 500, "brush": 50, "filter": 100, "next": 150, "examples": 50}
+LIMITS_MS = {"first_paint": 500, "brush": 50, "filter": 50, "next": 150, "examples": 50}
 """What is promised of a run of 131,072 features on two cores; tests hold the best time to five times as much.
 
-A brush narrows what is in the page's memory; a typed filter is answered by the server, hence the round trip's 50 more.
+A brush narrows what is in the page's memory; a typed filter is answered by the server, with the first rows.
 The best of several, because other work on the machine makes some of them slow, and a slow page all of them.
 """
 MOST_ENTRY_KB, MOST_FOLDER_MB = 200, 2
