@@ -474,7 +474,7 @@ class Job(Answer):
     result: dict[str, Any] | None
     error_class: str | None
     error_message: str | None
-    run: int | None = Field(description="The run that the job makes or works on, once there is one.")
+    run: int | None = Field(description="The run that the job made or labeled; null until it has succeeded.")
     spec: dict[str, Any]
     created_at: dt.datetime
     started_at: dt.datetime | None

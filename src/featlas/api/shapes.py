@@ -219,9 +219,9 @@ def position_buckets(profile: FeatureProfile) -> list[schemas.PositionBucket]:
 
 def job_of(job: Job) -> schemas.Job:
     """A job."""
-    made = (job.result or {}).get("run")
+    run = (job.result or {}).get("run")
     names = schemas.Job.model_fields.keys() - {"run"}
-    return schemas.Job(**{name: getattr(job, name) for name in names}, run=made if isinstance(made, int) else None)
+    return schemas.Job(**{name: getattr(job, name) for name in names}, run=run)
 
 
 def job_event(event: JobEvent) -> schemas.JobEvent:

@@ -55,7 +55,10 @@ class Span:
 
 
 class QueryError(InputError):
-    """A query that cannot be asked: `span` says where, `expected` what would do, `suggestion` a near name or ""."""
+    """A query that cannot be asked: `span` says where, `expected` what would do, `suggestion` a near name or "".
+
+    `of` is what the message calls the text that `span` counts in.
+    """
 
     of = "query"
 

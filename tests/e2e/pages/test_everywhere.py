@@ -110,7 +110,15 @@ def _walk(chromium: Browser, url: str) -> None:
         expect(page.locator("[role=row][data-place]").first).to_be_visible()
         assert page.url.startswith(url)
         page.reload()
-        expect(page.locator("[role=row][data-place]").first).to_be_visible()
+        link = page.locator("[role=row][data-place]").first.get_by_role("link")
+        expect(link).to_be_visible()
+        address = link.evaluate("(a) => a.href")  # what another tab would open
+        assert address.startswith(url)
+        link.click()
+        expect(page.get_by_role("region", name="Examples")).to_be_visible()
+        assert page.url == address
+        page.goto(address)
+        expect(page.get_by_role("region", name="Examples")).to_be_visible()
 
 
 @contextmanager

@@ -3,9 +3,11 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from tests.unit.api.conftest import make_served
 
+from featlas.api.pages import add_pages
 from featlas.store.session import Store
 
 
@@ -33,6 +35,15 @@ def test_every_screen_is_the_page_and_finds_its_files_whatever_the_prefix(site: 
     assert answer.status_code == 200
     assert f'<head><base href="{base}">' in answer.text
     assert answer.headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize(("name", "kept"), [("icon.svg", "public, max-age=3600"), ("theme.js", "no-cache")])
+def test_the_icon_is_kept_for_a_while_and_a_script_without_a_hash_is_not(tmp_path: Path, name: str, kept: str):
+    (tmp_path / "index.html").write_text("<head></head>")
+    (tmp_path / name).write_text("made")
+    app = FastAPI()
+    add_pages(app, tmp_path)
+    assert TestClient(app).get(f"/{name}").headers["cache-control"] == kept
 
 
 @pytest.mark.parametrize(

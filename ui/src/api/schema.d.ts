@@ -901,7 +901,7 @@ export interface components {
             error_message: string | null;
             /**
              * Run
-             * @description The run that the job makes or works on, once there is one.
+             * @description The run that the job made or labeled; null until it has succeeded.
              */
             run: number | null;
             /** Spec */

@@ -39,10 +39,7 @@ def features(  # a query string has as many parameters as it has
 ) -> schemas.FeaturePage:
     """A page of the features that a query matches, most frequent first unless it says otherwise."""
     with here.store.read() as session:
-        of_sae = fetch_sae(session, sae)
-        of_run = fetch_run_of_sae(session, of_sae, run)
-        snapshot_id, _ = published_snapshot(of_run)
-        selection = select_features(session, here.columns, snapshot_id, q, sort=sort)
+        of_sae, of_run, snapshot_id, selection = _select(here, session, sae, run, q, sort)
         page = selection.page(limit, None if after is None else Cursor.parse(after))
         return schemas.FeaturePage(
             run=shapes.run_brief(of_run, of_sae),
@@ -81,10 +78,7 @@ def matches(  # a query string has as many parameters as it has
     The header's `rows` are of the same shape as the items of `/features`.
     """
     with here.store.read() as session:
-        of_sae = fetch_sae(session, sae)
-        of_run = fetch_run_of_sae(session, of_sae, run)
-        snapshot_id, _ = published_snapshot(of_run)
-        selection = select_features(session, here.columns, snapshot_id, q, sort=sort)
+        of_sae, of_run, snapshot_id, selection = _select(here, session, sae, run, q, sort)
         order = selection.order().astype("<u4")
         first = _rows(here, session, of_sae, of_run, order[:rows].tolist())
     header: dict[str, Any] = {
@@ -128,9 +122,7 @@ def columns(
 def facets(sae: str, here: Here, run: RunRef = None, q: QueryText = "") -> schemas.Facets:
     """How all matches spread over categories, sources, reviews and flags, and what each condition leaves out."""
     with here.store.read() as session:
-        of_run = fetch_run_of_sae(session, fetch_sae(session, sae), run)
-        snapshot_id, _ = published_snapshot(of_run)
-        selection = select_features(session, here.columns, snapshot_id, q)
+        *_, selection = _select(here, session, sae, run, q)
         counts = count_facets(selection.matches, selection.columns)
         without = count_without(selection.query, selection.columns, selection.lookup)
     return schemas.Facets(
@@ -142,6 +134,16 @@ def facets(sae: str, here: Here, run: RunRef = None, q: QueryText = "") -> schem
         flags=counts.flags,
         without=without,
     )
+
+
+def _select(
+    here: Here, session, sae: str, run: str | None, q: str, sort: str = ""
+) -> tuple[StoredSae, Run, int, Selection]:
+    """What a query is asked of, the number of its published snapshot, and what it matches there."""
+    of_sae = fetch_sae(session, sae)
+    of_run = fetch_run_of_sae(session, of_sae, run)
+    snapshot_id, _ = published_snapshot(of_run)
+    return of_sae, of_run, snapshot_id, select_features(session, here.columns, snapshot_id, q, sort=sort)
 
 
 def _rows(here: Here, session, sae: StoredSae, run: Run, indices: list[int]) -> list[schemas.FeatureRow]:
