@@ -5,6 +5,7 @@
 
 import importlib
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +49,7 @@ def cli_page() -> str:
     try:
         text = app.generate_docs(output_format="markdown", usage_name="featlas")
         # cyclopts puts a command's name in front of a usage that a command states itself and that has it already.
-        text = text.replace("featlas features features ", "featlas features ")
+        text = re.sub(r"^featlas (.+) \1 ", r"featlas \1 ", text, flags=re.MULTILINE)
     finally:
         sys.argv = called_as
     title, _, rest = text.partition("\n")

@@ -32,11 +32,11 @@ from featlas.explain.detectors import holds_at
 from featlas.explain.evidence import Labeling
 from featlas.explain.lexical import label_feature
 from featlas.pipeline.describe_run import add_up_blocks, choose_ranges, read_chunks
-from featlas.pipeline.label import FLAGGED
 from featlas.pipeline.label_evidence import RunEvidence, open_evidence
 from featlas.pipeline.plan import Plan
 from featlas.store.artifacts import artifact_name
 from featlas.store.column_cache import ColumnCache
+from featlas.store.label_choice import FLAGGED
 from featlas.store.listing import select_features
 from featlas.store.runs import fetch_run
 from featlas.store.session import Store

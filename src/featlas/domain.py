@@ -2,9 +2,11 @@
 
 import datetime as dt
 import enum
+import hashlib
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -94,6 +96,36 @@ class LabelStatus(enum.StrEnum):
     LABELED = "labeled"
     ABSTAINED = "abstained"
     FAILED = "failed"
+
+
+class FailureCause(enum.StrEnum):
+    """Why a labeler's answer did not come, or could not be used."""
+
+    AUTH = "auth"
+    RATE_LIMIT = "rate_limit"
+    REFUSED = "refused"
+    BAD_ANSWER = "bad_answer"
+    TRUNCATED = "truncated"
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    SERVER = "server"
+    REQUEST = "request"
+
+
+class ReviewAction(enum.StrEnum):
+    """What a person did with a feature in the review queue."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    WRITE = "write"
+    SKIP = "skip"
+
+
+class QueueOrder(enum.StrEnum):
+    """What comes first in the review queue: what is most in doubt (lint, low scores), or what the query puts first."""
+
+    DOUBT = "doubt"
+    QUERY = "query"
 
 
 class LabelSource(enum.StrEnum):
@@ -339,8 +371,11 @@ class FeatureStats:
 class Label:
     """One label that was given to a feature, with where it comes from; `is_current` says whether it is in force.
 
-    Text is None where the labeler abstained or failed. `restored_from` names the older label that a person brought
-    back by this one, `superseded_by` the one that took its place.
+    Text is None where the labeler abstained or failed; `failure_cause` says why it failed. `restored_from` names the
+    older label that a person brought back by this one, `superseded_by` the one that took its place. `response_key` is
+    that of the kept answer of a language model, which holds the exact prompt; its tokens, cost (in millionths of a US
+    dollar, None where no price is known) and seconds are None for labels of other labelers. `is_stale` says that its
+    template has another wording by now.
     """
 
     id: int
@@ -369,6 +404,14 @@ class Label:
     restored_from: int | None
     superseded_by: int | None
     is_current: bool
+    template_version_id: int | None = None
+    failure_cause: FailureCause | None = None
+    response_key: str | None = None
+    n_tokens_in: int | None = None
+    n_tokens_out: int | None = None
+    cost_micro_usd: int | None = None
+    wall_s: float | None = None
+    is_stale: bool = False
 
 
 @dataclass(frozen=True)
@@ -390,3 +433,95 @@ class FeatureState:
     score: float | None = None
     is_favorite: bool = False
     rev: int = 0
+
+
+@dataclass(frozen=True)
+class EvidenceOptions:
+    """How much of a feature a prompt shows; what the template does not ask for is not counted.
+
+    Examples come from the label split: `n_top` strongest ones, `n_spread` drawn from the whole distribution,
+    `n_near_misses` contexts with its tokens in which it is silent, `n_non_firing` others. Each is cut to `window`
+    tokens around its peak. `n_tokens` rows of the token table, `n_logits` promoted and as many suppressed tokens.
+    """
+
+    n_top: int = 6
+    n_spread: int = 10
+    n_near_misses: int = 4
+    n_non_firing: int = 4
+    n_tokens: int = 15
+    n_logits: int = 10
+    window: int = 40
+
+
+@dataclass(frozen=True)
+class TokenCount:
+    """How often a feature fires on a token and how often the token stands there, on the label split."""
+
+    token: str
+    n_fires: int
+    n_occurrences: int
+
+
+@dataclass(frozen=True)
+class PromptEvidence:
+    """What a prompt may show of a feature: all of it from the label split, or from the weights.
+
+    `top` are the strongest examples, `spread` others from the whole distribution, strongest first; `near_misses` and
+    `non_firing` are contexts in which it is silent. `tokens` are the commonest it fires on. `max_activation` is that of
+    the label split; it and the mean are None where the feature is silent there. `promoted` and `suppressed` are tokens
+    by their logits, None where these were not computed.
+    """
+
+    feature_index: int
+    model: str
+    hook_point: str
+    n_tokens: int
+    n_fires: int
+    n_contexts_fired: int
+    mean_activation: float | None
+    max_activation: float | None
+    tokens: tuple[TokenCount, ...]
+    top: tuple[Example, ...]
+    spread: tuple[Example, ...]
+    near_misses: tuple[Example, ...]
+    non_firing: tuple[Example, ...]
+    promoted: tuple[str, ...] | None = None
+    suppressed: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class PromptWording:
+    """What a language model is asked: system and user text with `{variables}`, and how much evidence they show."""
+
+    system_text: str
+    user_text: str
+    evidence: EvidenceOptions = field(default_factory=EvidenceOptions)
+
+    @property
+    def content_hash(self) -> str:
+        """sha256 of all of it: the same hash asks the same."""
+        text = json.dumps([self.system_text, self.user_text, asdict(self.evidence)], sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True)
+class PromptTemplate:
+    """A named prompt in one of its versions: the newest unless another was asked for.
+
+    `usage_count` counts labeling jobs. `is_shipped` templates came with Featlas.
+    """
+
+    id: int
+    uid: str
+    name: str
+    description: str
+    is_shipped: bool
+    is_default: bool
+    is_favorite: bool
+    usage_count: int
+    version_id: int
+    version: int
+    n_versions: int
+    wording: PromptWording
+    created_at: dt.datetime
+    updated_at: dt.datetime

@@ -24,6 +24,27 @@ class Settings(BaseSettings):
     device: str = Field(default="auto", description="Where torch computes: auto, cpu, cuda, cuda:N or mps.")
     threads: int = Field(default=0, ge=0, description="CPU threads for torch; 0 means all physical cores.")
     lease_s: float = Field(default=30.0, gt=0, description="Seconds after which a silent worker's job is taken over.")
+    openai_base_url: str = Field(
+        default="", description="Where OpenAI is asked, for a gateway of your own; the key OPENAI_API_KEY goes there."
+    )
+    anthropic_base_url: str = Field(
+        default="",
+        description="Where Anthropic is asked, for a gateway of your own; the key ANTHROPIC_API_KEY goes there.",
+    )
+    compatible_base_url: str = Field(
+        default="",
+        description="A server that speaks OpenAI's protocol, as http://127.0.0.1:11434/v1; the key "
+        "FEATLAS_COMPATIBLE_API_KEY, if there is one, goes there.",
+    )
+
+    @property
+    def provider_urls(self) -> dict[str, str]:
+        """Where each provider of language models is asked; empty means at its own official address."""
+        return {
+            "openai": self.openai_base_url,
+            "anthropic": self.anthropic_base_url,
+            "compatible": self.compatible_base_url,
+        }
 
     @property
     def store_url(self) -> str:

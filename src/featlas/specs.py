@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import re
 import unicodedata
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 
 class Spec(BaseModel):
@@ -121,20 +122,104 @@ class ExtractSpec(TextSpec, ModelSpec, SaeSpec):
         return {"name"}
 
 
-class LabelSpec(Spec):
+def _refuse_unstorable(text: str) -> str:
+    if re.search("[\0\ud800-\udfff]", text):
+        raise ValueError("it holds a character that no text can hold")
+    return text
+
+
+Words = Annotated[str, AfterValidator(_refuse_unstorable)]
+"""What somebody writes: without NUL and lone surrogates, which neither a database nor a request takes."""
+
+DEFAULT_MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-haiku-4-5"}
+"""Which model is asked where none is named; a server of one's own has its own names."""
+
+_ASKING_ONLY = ("model", "template", "dry_run", "budget", "budget_tokens")
+"""What would be left unheeded, and is therefore refused, where no language model is asked."""
+
+
+class LabelOptions(Spec):
+    """How features are labeled: by whom, in which words, how fast and for how much."""
+
+    provider: Literal["lexical", "openai", "anthropic", "compatible"] = Field(
+        default="lexical",
+        description="Who labels; lexical: from the run's own numbers and text, without an LLM; compatible: a server "
+        "that speaks OpenAI's protocol (Ollama, vLLM, llama.cpp, LM Studio), at FEATLAS_COMPATIBLE_BASE_URL.",
+    )
+    model: Words = Field(default="", description="Which model of the provider; empty: gpt-4o-mini or claude-haiku-4-5.")
+    template: Words = Field(
+        default="",
+        description="Prompt template: its name, number or the start of its uid, with @3 for its third version; empty: "
+        "the default one.",
+    )
+    relabel: bool = Field(
+        default=False,
+        description="Let a language model label features again that have a label; the offline labeler always does.",
+    )
+    retry_of: int | None = Field(
+        default=None,
+        ge=1,
+        lt=2**63,
+        description="Only the features that failed in this labeling job and have no label since.",
+    )
+    dry_run: int = Field(
+        default=0, ge=0, le=100, description="Ask about this many features only, and keep no label; answers are cached."
+    )
+    budget: float | None = Field(default=None, gt=0, description="Most US dollars to spend; needs a known price.")
+    budget_tokens: int | None = Field(default=None, ge=1, description="Most tokens to spend, in and out together.")
+    price_in: float | None = Field(
+        default=None, ge=0, description="US dollars per million tokens asked, where the model's price is not known."
+    )
+    price_out: float | None = Field(default=None, ge=0, description="US dollars per million tokens answered.")
+    concurrency: int = Field(default=5, ge=1, le=256, description="Calls at the same time.")
+    requests_per_minute: float | None = Field(default=None, gt=0, description="Most calls in a minute.")
+    tokens_per_minute: float | None = Field(default=None, gt=0, description="Most tokens in a minute, in and out.")
+    max_output_tokens: int = Field(default=300, ge=16, le=32_768, description="Longest answer, in tokens.")
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="Sampling temperature; left to the provider where none is given."
+    )
+    answer_format: Literal["schema", "text"] = Field(
+        default="schema",
+        description="schema: the answer is held to a JSON schema; text: for servers that know no schemas.",
+    )
+    timeout_s: float = Field(default=60.0, gt=0, le=3600, description="Seconds that a call may take.")
+    max_retries: int = Field(default=5, ge=0, le=20, description="How often a call is repeated that may succeed later.")
+
+    @property
+    def asks_a_language_model(self) -> bool:
+        """Whether there is a provider to be asked."""
+        return self.provider != "lexical"
+
+    @model_validator(mode="after")
+    def _refuse_what_cannot_be(self) -> "LabelOptions":
+        if not self.asks_a_language_model:
+            for name in _ASKING_ONLY:
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    option = f"--{name.replace('_', '-')}"
+                    raise ValueError(f"{option} is for language models; add --provider openai, anthropic or compatible")
+        if self.provider == "compatible" and not self.model:
+            raise ValueError("--provider compatible needs --model, the name that its server gives the model")
+        if (self.price_in is None) != (self.price_out is None):
+            raise ValueError("--price-in and --price-out belong together")
+        return self
+
+
+class LabelSpec(LabelOptions):
     """One labeling: the features of a finished run that a query matches get labels."""
 
-    run: str = Field(min_length=1, description="Number, name or start of the uid of a finished run.")
-    provider: Literal["lexical"] = Field(
-        default="lexical", description="Who labels; lexical: from the run's own numbers and text, without an LLM."
-    )
-    query: str = Field(
+    run: Words = Field(min_length=1, description="Number, name or start of the uid of a finished run.")
+    query: Words = Field(
         default="",
         description="Which features, as in `is:unlabeled density:1e-4..`; empty: all that no person labeled.",
     )
     rules: bool = Field(
         default=True, description="Label features of a single token or position by rule, before the provider."
     )
+
+    @property
+    def asked_model(self) -> str:
+        """The model that is asked; empty for the offline labeler."""
+        return self.model or DEFAULT_MODELS.get(self.provider, "")
 
 
 class CheckSpec(TextSpec, ModelSpec, SaeSpec):
@@ -168,6 +253,15 @@ class TrainSpec(TextSpec, ModelSpec):
     buffer_tokens: int = Field(default=262_144, ge=1, description="Size of the shuffle buffer of activations.")
     learning_rate: float = Field(default=5e-4, gt=0, description="Peak learning rate of Adam.")
     aux_coefficient: float = Field(default=1 / 32, ge=0, description="Weight of the loss that revives dead features.")
+    density_penalty: float = Field(
+        default=0.0, ge=0, description="Weight of a penalty on features that fire on more than --max-density of tokens."
+    )
+    max_density: float = Field(
+        default=0.005, gt=0, le=1, description="Share of tokens up to which firing is free of the penalty."
+    )
+    start: str = Field(
+        default="", description="Folder of an SAE of the same size to go on from; empty: random directions."
+    )
     dead_after_tokens: int = Field(
         default=300_000, ge=1, description="A feature silent for this many tokens is helped by the auxiliary loss."
     )

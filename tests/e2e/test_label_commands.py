@@ -64,6 +64,49 @@ def test_a_life_of_labels(featlas: Featlas):
     assert table.count("rejected") == 3
 
 
+def test_a_queue_is_worked_through_and_undone(featlas: Featlas):
+    featlas.run("label", "planted")
+    asked = ("review", "queue", "planted", "is:unlabeled", "-is:dead", f"-feature_index:{ONE_TOKEN}")
+    waiting = [state["feature_index"] for state in featlas.json(*asked)]
+    first, second = waiting[:2]
+    table = featlas.run(*asked, "--limit", 1)
+    assert f"{len(waiting)} of {len(waiting)} matching features wait" in table.stderr
+    assert f"{second} " not in table.stdout
+    label = featlas.json("labels", "ls", "planted", ONE_TOKEN)[-1]["label"]
+    before = featlas.json("labels", "ls", "planted", ONE_TOKEN)
+
+    featlas.run("review", "accept", label, "--by", "ada")
+    (step,) = featlas.json("review", "reject", label, "--reason", "too wide", "--by", "ada")
+    assert (step["action"]["action"], step["action"]["label"]) == ("reject", label)
+    assert step["state"]["current_label_id"] != label
+    featlas.run("review", "write", "planted", first, "in ada's words", "--category", "Language", "--by", "ada")
+    assert f"ada skipped feature {second}" in featlas.run("review", "skip", "planted", second, "--by", "ada").stdout
+    assert [state["feature_index"] for state in featlas.json(*asked, "--by", "ada")] == waiting[2:]
+    assert "1 more were skipped" in featlas.run(*asked, "--by", "ada").stderr
+    steps = featlas.json("review", "log", "planted", "--by", "ada")
+    assert [step["action"] for step in steps] == ["skip", "write", "reject", "accept"]
+    assert "in ada's words" in featlas.run("review", "log", "planted", "--limit", 2).stdout
+
+    for step in steps:
+        (undone,) = featlas.json("review", "undo", "planted", "--by", "ada")
+        assert undone["action"]["step"] == step["step"]
+    assert [state["feature_index"] for state in featlas.json(*asked, "--by", "ada")] == waiting
+    assert featlas.json("labels", "ls", "planted", ONE_TOKEN) == before
+    assert "nothing is left to undo" in featlas.run("review", "undo", "planted", "--by", "ada", code=4).stderr
+    assert featlas.run("review", "log", "planted").stdout.count("undone") == 4
+
+
+def test_what_others_judged_since_is_left_as_it_is(featlas: Featlas):
+    featlas.run("label", "planted")
+    label = featlas.json("labels", "ls", "planted", ONE_TOKEN)[-1]["label"]
+    featlas.run("review", "skip", "planted", 3, "--by", "eve")
+    featlas.run("review", "accept", label, "--by", "eve")
+    featlas.run("labels", "reject", label, "--by", "bob")
+    assert "but bob has rejected it since" in featlas.run("review", "undo", "planted", "--by", "eve", code=4).stderr
+    undone = featlas.run("review", "undo", "planted", "--by", "eve", "--leave-overtaken").stdout
+    assert undone.splitlines()[0] == "undone: eve skipped feature 3"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -74,6 +117,10 @@ def test_a_life_of_labels(featlas: Featlas):
         (("labels", "add", "planted", "7", " "), 2, "an empty label"),
         (("labels", "add", "planted", "99999", "x"), 3, "no feature 99999"),
         (("labels", "accept", "424242"), 3, "there is no label 424242"),
+        (("review", "queue", "planted", "nonsense:3"), 2, "nonsense"),
+        (("review", "queue", "planted", "--limit", "-1"), 2, "--limit -1"),
+        (("review", "accept", "424242"), 2, "needs --by"),
+        (("review", "undo", "planted", "--by", "nobody"), 4, "nothing is left to undo"),
     ],
 )
 def test_what_cannot_be_is_refused(featlas: Featlas, arguments: tuple[str, ...], code: int, message: str):

@@ -276,3 +276,15 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_training(
     (tmp_path / "file").write_text("")
     with pytest.raises(ExternalError, match=f"could not write {tmp_path}/file/sae"):
         train(make_spec(out=str(tmp_path / "file" / "sae"), tokens=10**9))
+
+
+def test_training_goes_on_from_an_sae_and_the_card_says_from_which(make_spec: Callable[..., TrainSpec]) -> None:
+    first = train(make_spec())
+    start = make_spec().out
+    again = train(make_spec(start=start, out=f"{start}-2", tokens=1280, learning_rate=1e-4))
+    anew = train(make_spec(out=f"{start}-3", tokens=1280, learning_rate=1e-4))
+    assert again["start"] == json.loads(json.dumps(first))
+    assert again["fvu"] < anew["fvu"] - 0.1  # as many steps, from random directions
+    assert "start" not in anew
+    with pytest.raises(InputError, match=r"--start .* reads blocks\.1\.hook_resid_post, and --hook-point is"):
+        train(make_spec(start=start, hook_point="blocks.0.hook_resid_post", out=f"{start}-4"))

@@ -21,6 +21,8 @@ class Feature:
     review: str = "unreviewed"
     lint: list[str] = field(default_factory=list)
     is_favorite: bool = False
+    is_stale: bool = False
+    is_failed: bool = False
     tokens: set[bytes] = field(default_factory=set)
 
 
@@ -94,8 +96,8 @@ def _is(state: str, feature: Feature) -> bool:
         return feature.source == state
     if state == "machine":
         return feature.source in ("llm", "rule", "lexical")
-    if state == "favorite":
-        return feature.is_favorite
+    if state in ("favorite", "stale", "failed"):
+        return getattr(feature, f"is_{state}")
     return bool(feature.lint) if state == "linted" else state in feature.flags
 
 

@@ -26,10 +26,17 @@ def step_by_autograd(trainer: Trainer, x: Tensor, chosen: Tensor, dead: Tensor) 
     acts = ((x - b_dec) @ W_enc.T + b_enc).relu() * chosen
     error = acts @ W_dec + b_dec - x
     loss = error.square().sum(1).mean() / trainer.total_variance
-    total = loss + auxiliary_loss(trainer, (x - b_dec).detach(), error.detach(), dead, (W_enc, b_enc, W_dec))
+    penalty = trainer.options.density_penalty * (density_excess(trainer, chosen) * acts).sum(1).mean()
+    total = loss + penalty + auxiliary_loss(trainer, (x - b_dec).detach(), error.detach(), dead, (W_enc, b_enc, W_dec))
     total.backward()
     gradients = {name: parameter.grad for name, parameter in zip(names, parameters, strict=True)}
     return Expected(float(loss.detach()), {name: grad for name, grad in gradients.items() if grad is not None})
+
+
+def density_excess(trainer: Trainer, chosen: Tensor) -> Tensor:
+    """How much more often than it may each feature fires on its first batch, in units of what is allowed; at most 2."""
+    share = chosen.float().mean(0)
+    return (share / trainer.options.max_density - 1).clamp(0, 2)
 
 
 def auxiliary_loss(

@@ -4,7 +4,8 @@ import { client } from "./api/cache";
 import { ROOT } from "./api/client";
 import { matchesQuery } from "./api/queries";
 import { Frame } from "./frame/Frame";
-import { featureSearch, featuresSearch, parseSearch, stringifySearch, text } from "./lib/search";
+import { labelSearch } from "./lib/labeling";
+import { compareSearch, featureSearch, featuresSearch, parseSearch, reviewSearch, stringifySearch, templateSearch, text } from "./lib/search";
 import { FeaturesScreen } from "./screens/features/FeaturesScreen";
 import { LibraryScreen } from "./screens/library/LibraryScreen";
 import { NotFound } from "./frame/NotFound";
@@ -38,6 +39,13 @@ const feature = createRoute({
   component: lazyRouteComponent(() => import("./screens/feature/FeatureScreen"), "FeatureScreen"),
 });
 
+const review = createRoute({
+  getParentRoute: () => root,
+  path: "/s/$sae/review",
+  validateSearch: reviewSearch,
+  component: lazyRouteComponent(() => import("./screens/review/ReviewScreen"), "ReviewScreen"),
+});
+
 const jobs = createRoute({
   getParentRoute: () => root,
   path: "/jobs",
@@ -51,8 +59,42 @@ const job = createRoute({
   component: lazyRouteComponent(() => import("./screens/jobs/JobScreen"), "JobScreen"),
 });
 
+const label = createRoute({
+  getParentRoute: () => root,
+  path: "/s/$sae/label",
+  validateSearch: labelSearch,
+  component: lazyRouteComponent(() => import("./screens/label/LabelScreen"), "LabelScreen"),
+});
+
+const compare = createRoute({
+  getParentRoute: () => root,
+  path: "/labelings/compare",
+  validateSearch: compareSearch,
+  component: lazyRouteComponent(() => import("./screens/compare/CompareScreen"), "CompareScreen"),
+});
+
+const templates = createRoute({
+  getParentRoute: () => root,
+  path: "/templates",
+  component: lazyRouteComponent(() => import("./screens/templates/TemplatesScreen"), "TemplatesScreen"),
+});
+
+const newTemplate = createRoute({
+  getParentRoute: () => root,
+  path: "/templates/new",
+  validateSearch: templateSearch,
+  component: lazyRouteComponent(() => import("./screens/templates/TemplateScreen"), "NewTemplateScreen"),
+});
+
+const template = createRoute({
+  getParentRoute: () => root,
+  path: "/templates/$ref",
+  validateSearch: templateSearch,
+  component: lazyRouteComponent(() => import("./screens/templates/TemplateScreen"), "TemplateScreen"),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([library, sae, features, feature, jobs, job]),
+  routeTree: root.addChildren([library, sae, features, feature, review, jobs, job, label, compare, templates, newTemplate, template]),
   basepath: ROOT.pathname,
   parseSearch,
   stringifySearch,

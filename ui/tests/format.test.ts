@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 
 import { extractionCommand, extractionSpec, shellWord, USUAL } from "../src/lib/cli";
-import { ago, brief, duration, frequency, percent, value, visibleToken, whole } from "../src/lib/format";
+import { ago, brief, duration, frequency, percent, usd, value, visibleToken, whole } from "../src/lib/format";
 import { featureSearch, featuresSearch, parseSearch, stringifySearch } from "../src/lib/search";
 import { accept, suggest, wordAt } from "../src/lib/suggest";
 
@@ -43,3 +43,5 @@ it("suggests what fits the word under the cursor", () => {
   expect(accept("court is:d", 10, { insert: "is:dead", hint: "" })).toEqual({ text: "court is:dead ", cursor: 14 });
   expect(accept("to is:dead", 2, { insert: 'token:" ', hint: "" })).toEqual({ text: 'token:"  is:dead', cursor: 8 });
 });
+
+it.each([[0, "$0"], [0.00026, "$0.00026"], [0.04, "$0.04"], [0.026492, "$0.026"], [0.1, "$0.10"], [12.3, "$12.30"], [1234.5, "$1,234.50"], [null, "–"]])("writes %s dollars as %s", (x, text) => expect(usd(x)).toBe(text));

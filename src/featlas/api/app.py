@@ -14,7 +14,7 @@ from featlas.api.events import JobWatch
 from featlas.api.guard import LOOPBACK_NAMES, OnlyOurselves
 from featlas.api.pages import add_pages
 from featlas.api.problems import MEDIA_TYPE, add_problem_answers
-from featlas.api.routes import feature, features, jobs, labels, library
+from featlas.api.routes import feature, features, jobs, labelings, labels, library, reviews, templates
 from featlas.api.schemas import Problem
 from featlas.api.surroundings import Surroundings
 from featlas.api.turns import N_AT_A_TIME, in_turn
@@ -63,7 +63,7 @@ def create_app(
     app.state.turns = asyncio.Semaphore(N_AT_A_TIME)
     add_problem_answers(app)
     in_turns = [Depends(in_turn, scope="function")]
-    for room in (library, features, feature, labels, jobs):
+    for room in (library, features, feature, labels, labelings, reviews, templates, jobs):
         app.include_router(room.router, prefix=PREFIX, dependencies=in_turns if room in (features, feature) else [])
     add_pages(app, ui)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=4, exclude_content_types=_SENT_AS_THEY_ARE)

@@ -45,8 +45,8 @@ def _answer_ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, FeatlasError)
     more: dict[str, Any] = {"error_class": type(error).__name__}
     if isinstance(error, QueryError):
-        if not isinstance(error, SortError):  # whose places are in another text than the query's
-            asked = request.query_params.get("q", "")
+        asked = request.query_params.get("q")
+        if asked is not None and not isinstance(error, SortError):  # else the places are in another text
             more["position"] = (utf16_place(asked, error.span.start), utf16_place(asked, error.span.end))
         more["expected"] = error.expected or None
     return problem_response(error.http_status, str(error), instance=request.url.path, **more)

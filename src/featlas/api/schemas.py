@@ -5,7 +5,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from featlas.domain import JobState, LabelSource, LabelStatus, ReviewState, RunState, SaeOrigin
+from featlas.domain import (
+    FailureCause,
+    JobState,
+    LabelSource,
+    LabelStatus,
+    QueueOrder,
+    ReviewAction,
+    ReviewState,
+    RunState,
+    SaeOrigin,
+)
 
 
 class Answer(BaseModel):
@@ -360,6 +370,14 @@ class Label(Answer):
     evidence_run: int | None
     evidence: dict[str, Any] | None
     job: int | None
+    template_version_id: int | None
+    failure_cause: FailureCause | None
+    is_stale: bool = Field(description="Whether its template has another wording by now.")
+    has_answer: bool = Field(description="Whether the exact question and answer are kept: GET /labels/{id}/answer.")
+    n_tokens_in: int | None
+    n_tokens_out: int | None
+    usd: float | None
+    seconds: float | None
     review_state: ReviewState
     reject_reason: str | None
     lint: list[str]
@@ -394,6 +412,138 @@ class Review(Request):
     reason: Annotated[str, Field(max_length=2000)] | None = None
     reviewed_by: Annotated[str, Field(max_length=200)] | None = None
     expected_rev: int | None = None
+
+
+class FavoriteMark(Request):
+    """Whether a feature is a favourite."""
+
+    is_favorite: bool = True
+    expected_rev: int | None = None
+
+
+# Reviewing
+
+
+class _ByReviewer(Request):
+    reviewer: Annotated[
+        str, Field(min_length=1, max_length=200, description="In whose queue, pace and undo it counts.")
+    ]
+    expected_rev: int | None = None
+
+
+class AcceptLabel(_ByReviewer):
+    """One of the feature's labels is right."""
+
+    action: Literal[ReviewAction.ACCEPT]
+    label_id: int
+
+
+class RejectLabel(_ByReviewer):
+    """One of the feature's labels is wrong."""
+
+    action: Literal[ReviewAction.REJECT]
+    label_id: int
+    reason: Annotated[str, Field(max_length=4000)] | None = None
+
+
+class WriteLabel(_ByReviewer):
+    """A label in the reviewer's own words, or another's edited."""
+
+    action: Literal[ReviewAction.WRITE]
+    semantic_label: Annotated[str, Field(min_length=1, max_length=500)]
+    category_label: Annotated[str, Field(max_length=500)] | None = None
+    explanation: Annotated[str, Field(max_length=5000)] | None = None
+
+
+class SkipFeature(_ByReviewer):
+    """Not now: it stays out of the reviewer's queue for twelve hours."""
+
+    action: Literal[ReviewAction.SKIP]
+
+
+NewReview = Annotated[AcceptLabel | RejectLabel | WriteLabel | SkipFeature, Field(discriminator="action")]
+
+
+class Undo(Request):
+    """Whose newest step is taken back."""
+
+    reviewer: Annotated[str, Field(min_length=1, max_length=200)]
+    leave_overtaken: bool = Field(
+        default=False, description="Leave steps whose label others have judged since, and take back the one before."
+    )
+
+
+class JournalEntry(Answer):
+    """One step of a reviewer through the queue; `label_id` is what was accepted, rejected or written."""
+
+    id: int
+    feature_index: int
+    action: ReviewAction
+    label_id: int | None
+    semantic_label: str | None = Field(description="The text of that label.")
+    reviewer: str
+    created_at: dt.datetime
+    undone_at: dt.datetime | None
+
+
+class JournalEntries(Answer):
+    """A page of steps, newest first; undone ones too."""
+
+    items: list[JournalEntry]
+    next: str | None
+
+
+class FeatureState(Answer):
+    """What is in force for a feature; without a label in force the newest one tells review and lint."""
+
+    feature_index: int
+    semantic_label: str | None
+    category_label: str | None
+    source: LabelSource | None
+    label_id: int | None
+    review_state: ReviewState
+    lint: list[str]
+    score: float | None
+    is_favorite: bool
+    rev: int
+    is_waiting: bool = Field(description="Whether it has a label that nobody judged: the queue still holds it.")
+
+
+class Reviewed(Answer):
+    """A step that was taken or undone, and the feature after it."""
+
+    action: JournalEntry
+    state: FeatureState
+    labels: FeatureLabels
+
+
+class ReviewProgress(Answer):
+    """What a reviewer did in the last twelve hours; what was undone does not count."""
+
+    n_reviewed: int = Field(description="Features with a decision or a new label.")
+    n_skipped: int = Field(description="Other features, which were only skipped.")
+    since: dt.datetime | None
+    per_minute: float | None = Field(description="Features per minute; breaks of over five minutes are left out.")
+
+
+class ReviewQueue(Answer):
+    """The features that wait for a reviewer."""
+
+    run: RunBrief
+    snapshot: int
+    query: ReadQuery
+    order: QueueOrder
+    n_matches: int = Field(description="Features that match the query, those that do not wait included.")
+    n_waiting: int
+    n_skipped: int = Field(description="Matching features that would wait, had the reviewer not just skipped them.")
+    ids: list[int] = Field(description="The first of those that wait, in order.")
+    progress: ReviewProgress | None = Field(description="Null where no reviewer is named.")
+
+
+class Categories(Answer):
+    """Steps of the category tree of the labels in force, the commonest first."""
+
+    items: list[CategoryCount]
 
 
 class PeakOctave(Answer):

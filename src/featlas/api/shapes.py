@@ -15,6 +15,8 @@ from featlas.store.feature_profile import FeatureProfile
 from featlas.store.job_views import Job, JobEvent
 from featlas.store.library import StateCounts, StoredSae
 from featlas.store.marked_contexts import MarkedContext
+from featlas.store.review_queue import is_waiting
+from featlas.store.reviews import JournalEntry, Reviewed
 from featlas.store.runs import Run
 
 N_TOKENS_IN_ROW = 3
@@ -126,6 +128,14 @@ def label_of(label: Label) -> schemas.Label:
         evidence_run=label.evidence_run_id,
         evidence=dict(label.evidence) if label.evidence is not None else None,
         job=label.labeling_job_id,
+        template_version_id=label.template_version_id,
+        failure_cause=label.failure_cause,
+        is_stale=label.is_stale,
+        has_answer=label.response_key is not None,
+        n_tokens_in=label.n_tokens_in,
+        n_tokens_out=label.n_tokens_out,
+        usd=None if label.cost_micro_usd is None else label.cost_micro_usd / 1_000_000,
+        seconds=label.wall_s,
         review_state=label.review_state,
         reject_reason=label.reject_reason,
         lint=list(label.lint),
@@ -144,6 +154,37 @@ def feature_labels(state: FeatureState, labels: Sequence[Label]) -> schemas.Feat
         current=next((item for item in items if item.is_current), None),
         is_favorite=state.is_favorite,
         items=items,
+    )
+
+
+def feature_state(state: FeatureState) -> schemas.FeatureState:
+    """What is in force for a feature."""
+    return schemas.FeatureState(
+        feature_index=state.feature_index,
+        semantic_label=state.semantic_label,
+        category_label=state.category_label,
+        source=state.label_source,
+        label_id=state.current_label_id,
+        review_state=state.review_state,
+        lint=list(state.lint_flags),
+        score=state.score,
+        is_favorite=state.is_favorite,
+        rev=state.rev,
+        is_waiting=is_waiting(state),
+    )
+
+
+def journal_entry(entry: JournalEntry) -> schemas.JournalEntry:
+    """A step of a reviewer."""
+    return schemas.JournalEntry(**{name: getattr(entry, name) for name in schemas.JournalEntry.model_fields})
+
+
+def reviewed(found: Reviewed, labels: Sequence[Label]) -> schemas.Reviewed:
+    """A step, and the feature after it."""
+    return schemas.Reviewed(
+        action=journal_entry(found.action),
+        state=feature_state(found.state),
+        labels=feature_labels(found.state, labels),
     )
 
 

@@ -1,15 +1,21 @@
 """What a request needs of the process that serves it, handed in once by the entry point."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 from fastapi import Depends, Request
 
+from featlas.errors import NotFoundError
 from featlas.specs import Spec
 from featlas.store.column_cache import ColumnCache
 from featlas.store.session import Store
+
+
+def nobody_to_try(name: str, _model: str) -> NoReturn:
+    """For surroundings that know no language model."""
+    raise NotFoundError(f"this server knows no provider {name!r}")
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,8 @@ class Surroundings:
     """The store and where runs leave their files.
 
     `spec_classes` are the Specs of the kinds of jobs that can be asked for; `wake(job_id)` rings whoever works on
-    them; `has_runner` says whether this process does.
+    them; `has_runner` says whether this process does. `list_providers()` and `try_provider(name, model)` tell of the
+    language models that can be asked.
     """
 
     store: Store
@@ -26,6 +33,8 @@ class Surroundings:
     wake: Callable[[int], None]
     has_runner: bool
     version: str
+    list_providers: Callable[[], Sequence[Any]] = list
+    try_provider: Callable[[str, str], Any] = nobody_to_try
     columns: ColumnCache = field(default_factory=ColumnCache)
 
 

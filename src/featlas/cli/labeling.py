@@ -1,6 +1,7 @@
 """The commands for labels: the job that gives them, and what people say of them one at a time."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,31 +9,54 @@ from pydantic import ValidationError
 from rich.table import Table
 from rich.text import Text
 
+from featlas.cli.asking import estimate_labeling, print_asked, print_estimate
 from featlas.cli.extracting import run_job_here
+from featlas.cli.showing import state_line
 from featlas.cli.surroundings import opened
 from featlas.cli.terminal import result_console
 from featlas.domain import FeatureState, Label
+from featlas.entry.providers import find_provider
 from featlas.errors import InputError
+from featlas.pipeline.shipped_templates import add_shipped_templates
 from featlas.specs import LabelSpec
 from featlas.store import jobs, labels
 from featlas.store.json_shapes import label_to_json, state_to_json
+from featlas.store.labelings import take_up_labeling
 from featlas.store.labels import HumanLabel
-from featlas.store.runs import fetch_run, pin_run
+from featlas.store.runs import fetch_run
 from featlas.store.session import Store
 
 
-def run_label(request: Mapping[str, Any], *, as_json: bool) -> int:
+def run_label(request: Mapping[str, Any], *, estimate_only: bool = False, as_json: bool) -> int:
     """Run the labeling job in the foreground and tell what came of it."""
     spec = _to_spec(request)
+    if estimate_only and not spec.asks_a_language_model:
+        raise InputError("the offline labeler costs nothing; --estimate is for a --provider that is asked")
     with opened() as here:
         jobs.reconcile(here.store)
-        with here.store.read() as session:
-            spec = pin_run(session, spec)  # a run that is not there is told at once, without a job
-        done = run_job_here(here, jobs.enqueue(here.store, "labeling", spec))
+        if spec.asks_a_language_model:
+            add_shipped_templates(here.store)
+            if not estimate_only:
+                find_provider(here.settings, spec.provider)  # a missing key is told at once, without a job
+            expected = estimate_labeling(here, spec)
+            print_estimate(spec, expected, is_result=estimate_only, as_json=as_json)
+        if estimate_only:
+            return 0
+        job, was = take_up_labeling(here.store, spec)
+        if was is not None:
+            sys.stderr.write(f"going on with job {job.id}, which does the same and was {was}\n")
+        done = run_job_here(here, job)
     result = done.result or {}
     if as_json:
-        print(json.dumps(result))
-        return 0
+        print(json.dumps({**result, "job": done.id}))
+    elif spec.asks_a_language_model:
+        print_asked(done.id, result)
+    else:
+        _print_found(result)
+    return 0
+
+
+def _print_found(result: Mapping[str, Any]) -> None:
     skipped = result["n_skipped"]
     by_source = ", ".join(f"{n:,} {source}" for source, n in result["n_by_source"].items())
     print(
@@ -44,15 +68,19 @@ def run_label(request: Mapping[str, Any], *, as_json: bool) -> int:
         f"  left out: {skipped['flagged']:,} with a flag (dead, dense, duplicate …), {skipped['human']:,} of people's"
     )
     print(f"next: featlas features {result['run']} is:labeled --limit 20")
-    return 0
 
 
 def _to_spec(request: Mapping[str, Any]) -> LabelSpec:
     try:
         return LabelSpec.model_validate(request)
     except ValidationError as error:
-        wrong = (f"--{found['loc'][0]} {found['input']!r}: {found['msg'].lower()}" for found in error.errors())
-        raise InputError("; ".join(wrong)) from error
+        raise InputError("; ".join(_complaint(found) for found in error.errors())) from error
+
+
+def _complaint(found: Any) -> str:
+    if not found["loc"]:  # about several fields together: it names them itself
+        return str(found["ctx"]["error"])
+    return f"--{str(found['loc'][0]).replace('_', '-')} {found['input']!r}: {found['msg'].lower()}"
 
 
 def print_labels(run_ref: str, index: int, *, as_json: bool) -> int:
@@ -118,10 +146,5 @@ def _change(act: Callable[[Store], FeatureState], *, as_json: bool) -> int:
 
 
 def _tell(state: FeatureState, *, as_json: bool) -> int:
-    if as_json:
-        print(json.dumps(state_to_json(state)))
-    elif state.current_label_id is None:
-        print(f"feature {state.feature_index} has no label in force")
-    else:
-        print(f"feature {state.feature_index}: {state.semantic_label} ({state.label_source}, {state.review_state})")
+    print(json.dumps(state_to_json(state)) if as_json else state_line(state))
     return 0

@@ -10,13 +10,18 @@ from typing import Annotated
 
 import cyclopts
 import pydantic
-from cyclopts import App, Parameter, Token, validators
+from cyclopts import App, Parameter, validators
 
 import featlas
-from featlas.errors import ExternalError, FeatlasError, InputError
-from featlas.specs import CheckSpec, ExtractSpec, LabelSpec, TrainSpec
+from featlas.cli.arguments import Json, RunRef, Whole
+from featlas.cli.labels import labels, providers
+from featlas.cli.reviews import review
+from featlas.cli.templates import templates
+from featlas.errors import ExternalError, FeatlasError
+from featlas.specs import CheckSpec, ExtractSpec, LabelOptions, LabelSpec, TrainSpec
 
 INTERRUPTED = 130
+NO_OPTIONS = LabelOptions()
 
 app = App(
     name="featlas",
@@ -27,32 +32,15 @@ app = App(
 )
 jobs = App(name="jobs", help="Work in progress: list, look at, cancel, pause, resume.")
 db = App(name="db", help="The database's schema.")
-labels = App(name="labels", help="The labels of a feature: list, add, accept, reject, restore.")
 app.command(jobs)
 app.command(labels)
+app.command(review)
+app.command(templates)
+app.command(providers)
 app.command(db)
 
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON lines instead of a table.")]
-
-
-def _to_whole(_type: type, tokens: Sequence[Token]) -> int:
-    """The number that is written there; cyclopts alone would round 1.5."""
-    given = tokens[0]
-    try:
-        return int(given.value)
-    except ValueError as error:
-        raise InputError(f"{given.keyword or 'argument'} {given.value!r}: expected a whole number") from error
-
-
-Whole = Annotated[int, Parameter(converter=_to_whole)]
 Job = Annotated[Whole, Parameter(help="The job's number, as `featlas jobs ls` lists it.", allow_leading_hyphen=True)]
 FromSpec = Parameter(name="*", consume_multiple=True)
-RunRef = Annotated[str, Parameter(help="Number, name or start of the uid of a run.")]
-FeatureIndex = Annotated[Whole, Parameter(help="The feature's index, 0 … d_sae − 1.", allow_leading_hyphen=True)]
-LabelId = Annotated[
-    Whole, Parameter(help="The label's number, as `featlas labels ls` lists it.", allow_leading_hyphen=True)
-]
-By = Annotated[str, Parameter(help="Who says so; kept with the label.")]
 
 
 def _described(field: str) -> str:
@@ -138,72 +126,17 @@ def label(
     run: RunRef,
     /,
     *,
-    provider: Annotated[str, Parameter(help=_described("provider"))] = LabelSpec.model_fields["provider"].default,
     query: Annotated[str, Parameter(allow_leading_hyphen=True, help=_described("query"))] = "",
     rules: Annotated[bool, Parameter(negative="--no-rules", help=_described("rules"))] = True,
+    options: Annotated[LabelOptions, FromSpec] = NO_OPTIONS,
+    estimate: Annotated[bool, Parameter(help="Say what it would take, and ask nobody.")] = False,
     as_json: Json = False,
 ) -> int:
     """Give the features of a finished run labels; what people labeled stays theirs."""
     from featlas.cli.labeling import run_label
 
-    return run_label({"run": run, "provider": provider, "query": query, "rules": rules}, as_json=as_json)
-
-
-@labels.command(name="ls")
-def labels_ls(run: RunRef, index: FeatureIndex, /, *, as_json: Json = False) -> int:
-    """List every label that a feature was given, newest first; `*` marks the one in force."""
-    from featlas.cli.labeling import print_labels
-
-    return print_labels(run, index, as_json=as_json)
-
-
-@labels.command(name="add")
-def labels_add(
-    run: RunRef,
-    index: FeatureIndex,
-    text: Annotated[str, Parameter(help="The label, two to eight words.", allow_leading_hyphen=True)],
-    /,
-    *,
-    category: Annotated[str, Parameter(help="A path, as in: Language > Syntax")] = "",
-    explanation: Annotated[str, Parameter(help="A sentence that says more.", allow_leading_hyphen=True)] = "",
-    by: By = "",
-    as_json: Json = False,
-) -> int:
-    """Give a feature a label of your own; no machine replaces it."""
-    from featlas.cli.labeling import add_label
-
-    return add_label(run, index, text, category=category, explanation=explanation, by=by, as_json=as_json)
-
-
-@labels.command(name="accept")
-def labels_accept(label_id: LabelId, /, *, by: By = "", as_json: Json = False) -> int:
-    """Say that a label is right."""
-    from featlas.cli.labeling import accept
-
-    return accept(label_id, by=by, as_json=as_json)
-
-
-@labels.command(name="reject")
-def labels_reject(
-    label_id: LabelId,
-    /,
-    *,
-    reason: Annotated[str, Parameter(help="Why.", allow_leading_hyphen=True)] = "",
-    by: By = "",
-    as_json: Json = False,
-) -> int:
-    """Say that a label is wrong; the best of the others comes into force."""
-    from featlas.cli.labeling import reject
-
-    return reject(label_id, reason, by=by, as_json=as_json)
-
-
-@labels.command(name="restore")
-def labels_restore(label_id: LabelId, /, *, by: By = "", as_json: Json = False) -> int:
-    """Bring an older label back into force."""
-    from featlas.cli.labeling import restore
-
-    return restore(label_id, by=by, as_json=as_json)
+    request = {**options.model_dump(exclude_unset=True), "run": run, "query": query, "rules": rules}
+    return run_label(request, estimate_only=estimate, as_json=as_json)
 
 
 @app.command
@@ -360,8 +293,10 @@ def _usage_message(error: cyclopts.CycloptsError) -> str:
 
 
 def _field_message(found) -> str:
-    option = "--" + str(found["loc"][0]).replace("_", "-") if found["loc"] else "the options"
-    return f"{option} {found['input']!r}: {found['msg'].lower().removeprefix('value error, ')}"
+    message = found["msg"].lower().removeprefix("value error, ")
+    if not found["loc"]:  # about several options together: it names them itself
+        return message
+    return f"--{str(found['loc'][0]).replace('_', '-')} {found['input']!r}: {message}"
 
 
 if __name__ == "__main__":

@@ -45,6 +45,13 @@ def quoted(token: str) -> str:
     return repr(visible(token))
 
 
+def state_line(state: FeatureState) -> str:
+    """What is in force for a feature, in a sentence."""
+    if state.current_label_id is None:
+        return f"feature {state.feature_index} has no label in force"
+    return f"feature {state.feature_index}: {state.semantic_label} ({state.label_source}, {state.review_state})"
+
+
 def print_run_header(run: Run) -> None:
     """What a run rests on, and how well the SAE does on it."""
     console = result_console()

@@ -21,6 +21,8 @@ warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta 
 WARM_UP_STEPS = 300
 DECAY_SHARE = 0.25  # of all steps, at the end, linearly to zero
 THRESHOLD_MEMORY = 0.99  # weight of the past in the running inference threshold, per step
+DENSITY_MEMORY = 0.99  # weight of the past in the running share of tokens on which a feature fires, per step
+MOST_EXCESS = 2.0  # the penalty of a feature grows with its density no further than this
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class TrainOptions:
     aux_coefficient: float
     dead_after_tokens: int
     seed: int
+    density_penalty: float = 0.0
+    max_density: float = 0.005
 
 
 @dataclass(frozen=True)
@@ -116,8 +120,23 @@ class Trainer:
         self.optimiser = torch.optim.Adam(parameters, lr=options.learning_rate, betas=(0.9, 0.999), fused=True)
         self.threshold = 0.0
         self.silent_tokens = torch.zeros(options.d_sae, dtype=torch.long)
+        self.density = torch.zeros(options.d_sae)
         self.n_steps = 0
         self._candidates_above = 0.0
+
+    def start_from(self, sae: SaeParams) -> None:
+        """Begin with the parameters of an SAE instead of random ones; raises InputError for one of another shape."""
+        shape = (self.options.d_sae, self.d_in)
+        if tuple(sae.W_dec.shape) != shape or tuple(sae.W_enc.T.shape) != shape or not sae.subtract_b_dec:
+            raise InputError(
+                f"training cannot begin with an SAE of {sae.d_sae} features and inputs of {sae.d_in}: expected"
+                f" {shape[0]} and {shape[1]}, and b_dec subtracted from the input, as `featlas train` writes it"
+            )
+        norms = sae.W_dec.norm(dim=1).clamp(min=1e-12)
+        self.W_dec.copy_(sae.W_dec / norms[:, None])
+        self.W_enc.copy_(sae.W_enc.T * norms[:, None])
+        self.b_enc.copy_(sae.b_enc * norms * self.scale)
+        self.b_dec.copy_((sae.b_dec - self.mean) * self.scale)
 
     def step(self, x: Tensor) -> StepReport:
         """One optimiser step on a batch in the model's own units. x: [batch, d_in]."""
@@ -162,14 +181,28 @@ class Trainer:
         return _csr(_rows_of(chosen), chosen.col_indices(), values.relu_(), chosen.shape)
 
     def _set_gradients(self, acts: Tensor, centered: Tensor, error: Tensor) -> None:
-        """Gradients of the mean squared error over total variance."""
+        """Gradients of the mean squared error over total variance, and of the penalty on density."""
         slope = error * (2 / (len(error) * self.total_variance))
         d_acts = _sampled_product(acts, slope, self.W_dec)
+        if self.options.density_penalty:
+            d_acts.values().add_(self._density_slope(acts)[acts.col_indices().long()])
         d_acts.values().mul_(acts.values() > 0)
         self.W_dec.grad = _transpose(acts) @ slope
         self.W_enc.grad = _transpose(d_acts) @ centered
         self.b_enc.grad = _column_sums(d_acts)
         self.b_dec.grad = slope.sum(0) - (d_acts @ self.W_enc).sum(0)
+
+    def _density_slope(self, acts: Tensor) -> Tensor:
+        """What the penalty asks of each activation of a feature, [d_sae].
+
+        The loss has density_penalty · Σ min(density / max_density − 1, MOST_EXCESS)₊ · activation, summed over features
+        and averaged over tokens: a cost of firing that only those pay who fire on more than max_density of the tokens.
+        """
+        share = torch.bincount(acts.col_indices().long(), minlength=self.options.d_sae) / acts.shape[0]
+        memory = DENSITY_MEMORY if self.n_steps else 0.0
+        self.density = memory * self.density + (1 - memory) * share
+        excess = (self.density / self.options.max_density - 1).clamp(0, MOST_EXCESS)
+        return excess * (self.options.density_penalty / acts.shape[0])
 
     def _revive_dead(self, centered: Tensor, error: Tensor) -> int:
         """Add the auxiliary gradient: dead features learn to reconstruct what the living left over."""

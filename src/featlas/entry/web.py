@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -15,8 +16,10 @@ import featlas
 from featlas.api.app import create_app
 from featlas.api.guard import LOOPBACK_NAMES
 from featlas.api.surroundings import Surroundings
+from featlas.entry.providers import list_providers, try_provider
 from featlas.errors import ConflictError, ExternalError, InputError
 from featlas.pipeline.registry import KINDS
+from featlas.pipeline.shipped_templates import add_shipped_templates
 from featlas.settings import Settings
 from featlas.store.session import Store
 from featlas.worker.local import LocalRunner
@@ -48,6 +51,8 @@ def serve(
                 wake=wake,
                 has_runner=True,
                 version=featlas.__version__,
+                list_providers=partial(list_providers, settings),
+                try_provider=partial(try_provider, settings),
             ),
             ui=UI_FOLDER,
             allowed_hosts=LOOPBACK_NAMES | {host},
@@ -105,9 +110,10 @@ def is_loopback(host: str) -> bool:
 
 @contextmanager
 def open_store(settings: Settings) -> Iterator[Store]:
-    """The store, with a connection for every thread that may ask for one."""
+    """The store with the templates that come with Featlas, and a connection for every thread that may ask for one."""
     store = Store.open(settings.store_url, pool_size=DATABASE_CONNECTIONS)
     try:
+        add_shipped_templates(store)
         yield store
     finally:
         store.close()

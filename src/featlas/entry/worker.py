@@ -3,9 +3,11 @@
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from pydantic import ValidationError
 
+from featlas.entry.providers import find_provider
 from featlas.errors import FeatlasError, InputError
 from featlas.pipeline.registry import KINDS, Kind
 from featlas.settings import Settings
@@ -56,6 +58,7 @@ def workplace(settings: Settings) -> Workplace:
         device=settings.device,
         threads=settings.threads,
         lease_s=settings.lease_s,
+        open_provider=partial(find_provider, settings),
     )
 
 

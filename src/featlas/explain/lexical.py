@@ -33,9 +33,9 @@ MIN_TOPIC_RECALL, MAX_TOPIC_COVERAGE, MIN_TOPIC_LIFT = 0.7, 0.15, 6.0
 
 def label_feature(feature: FeatureEvidence, corpus: CorpusEvidence, *, with_rules: bool = True) -> Labeling:
     """The label of a feature by rule, else by its best pattern above the bar, else an abstention that says why."""
-    rule = find_rule(feature, corpus) if with_rules else None
-    if rule is not None:
-        return _labeled(feature, rule, LabelSource.RULE)
+    ruled = label_by_rule(feature, corpus) if with_rules else None
+    if ruled is not None:
+        return ruled
     if feature.n_fires < MIN_FIRES:
         why = f"it fires {feature.n_fires} times on the label split; a pattern needs {MIN_FIRES}"
         return _abstained(feature, why, {"n_fires": feature.n_fires})
@@ -47,6 +47,12 @@ def label_feature(feature: FeatureEvidence, corpus: CorpusEvidence, *, with_rule
     if topic is not None and _is_topic(topic):
         return _labeled_by_topic(feature, topic)
     return _abstained(feature, *_best_of(patterns, topic))
+
+
+def label_by_rule(feature: FeatureEvidence, corpus: CorpusEvidence) -> Labeling | None:
+    """The label that follows from counts alone; None where no rule holds."""
+    rule = find_rule(feature, corpus)
+    return None if rule is None else _labeled(feature, rule, LabelSource.RULE)
 
 
 def _passes(found: Found) -> bool:

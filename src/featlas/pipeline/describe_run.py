@@ -29,15 +29,11 @@ from featlas.pipeline.progress import Progress, Stop
 from featlas.store.artifacts import load_block_extras, read_block_indptr, read_block_slice, save_table
 from featlas.store.atomic_files import disk_errors_named
 from featlas.store.snapshots import SnapshotWriter
+from featlas.store.token_tables import OCCURRENCES, TOKEN_TABLES
 
 EVENTS_PER_CHUNK = 1 << 18
 FEATURES_PER_RANGE = 512
 CONTEXTS_PER_BATCH = 512
-TOKEN_TABLES = "tokens-"
-"""What the names of the tables of (feature, token) rows begin with; each holds a range of features."""
-
-OCCURRENCES = "occurrences"
-"""The table of how often each token stands at counted positions, an array [n_vocab] per split, named by it."""
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,12 @@ from featlas.errors import ConflictError, NotFoundError
 from featlas.explain.corpus_evidence import CorpusEvidence, gather_corpus_evidence
 from featlas.explain.evidence import ExampleTokens, FeatureEvidence
 from featlas.explain.token_classes import sort_vocabulary
-from featlas.pipeline.describe_run import OCCURRENCES, TOKEN_TABLES
 from featlas.pipeline.plan import Plan, load_plan
-from featlas.store.artifacts import list_tables, open_table
+from featlas.store.artifacts import open_table
 from featlas.store.label_evidence import read_bands, read_position_profiles
 from featlas.store.runs import Run
 from featlas.store.session import Store
-from featlas.store.tensor_files import TensorFile
+from featlas.store.token_tables import OCCURRENCES, LabelTokenTables, read_occurrences
 from featlas.store.vocabulary import Vocabulary
 
 N_SAMPLED_CONTEXTS = 8192
@@ -56,7 +55,7 @@ class RunEvidence:
         arrays = self.plan.corpus()
         return gather_corpus_evidence(
             sort_vocabulary([vocabulary[token_id] for token_id in range(len(vocabulary))]),
-            open_table(self.plan.folder, OCCURRENCES).read(Split.LABEL.name.lower()),
+            read_occurrences(self.plan.folder, Split.LABEL),
             header.position_n_tokens[Split.LABEL],
             [_context_tokens(arrays, context) for context in sample_contexts(arrays, self.plan.seed)],
         )
@@ -66,24 +65,24 @@ class RunEvidence:
 
         `is_wanted` [n_features] may include null features. Features silent on the label split come with empty tables.
         """
-        tables = _TokenTables(self.plan.folder)
+        tables = LabelTokenTables(self.plan.folder)
         wanted = np.flatnonzero(is_wanted)
         for at in range(0, len(wanted), _READ_AT_ONCE):
             yield self._read(wanted[at : at + _READ_AT_ONCE].tolist(), tables)
 
-    def _read(self, features: list[int], tables: "_TokenTables") -> list[FeatureEvidence]:
+    def _read(self, features: list[int], tables: LabelTokenTables) -> list[FeatureEvidence]:
         arrays = self.plan.corpus()
         with self.store.read() as session:
             positions = read_position_profiles(session, self.snapshot_id, features)
             bands = read_bands(session, self.snapshot_id, features, Band.UNIFORM)
         found = []
         for feature in features:
-            token_id, n_fires = tables.read(feature)
+            tokens = tables.read(feature)
             found.append(
                 FeatureEvidence(
                     feature_index=feature,
-                    token_id=token_id,
-                    token_n_fires=n_fires,
+                    token_id=tokens.token_id,
+                    token_n_fires=tokens.n_fires,
                     position_n_fires=positions[feature].reshape(len(Split), N_BUCKETS)[Split.LABEL],
                     examples=list(_examples(bands[feature], arrays)) if feature in bands else [],
                 )
@@ -131,35 +130,3 @@ def _examples(band: ExampleBand, corpus: CorpusArrays) -> Iterator[ExampleTokens
             token_ids=_context_tokens(corpus, context),
             positions=events.astype(np.int64),
         )
-
-
-class _TokenTables:
-    """The label split's share of the full token table, one table file in memory at a time."""
-
-    def __init__(self, folder: Path) -> None:
-        names = [name for name in list_tables(folder) if name.startswith(TOKEN_TABLES)]
-        self._files = [open_table(folder, name) for name in names]
-        self._ends = [_last_feature(file) for file in self._files]
-        self._open = -1
-        self._columns: tuple[NDArray, NDArray, NDArray] = (np.zeros(0), np.zeros(0), np.zeros(0))
-
-    def read(self, feature: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Token ids, ascending, and events on each; those without an event on the label split are left out."""
-        at = next((n for n, end in enumerate(self._ends) if feature <= end), None)
-        if at is None:
-            none = np.zeros(0, dtype=np.int64)
-            return none, none
-        if at != self._open:
-            file = self._files[at]
-            n_fires = file.read("n_fires") - file.read("n_fires_score_split")
-            self._columns = file.read("feature_index"), file.read("token_id").astype(np.int64), n_fires
-            self._open = at
-        index, token_id, n_fires = self._columns
-        rows = slice(int(np.searchsorted(index, feature)), int(np.searchsorted(index, feature, side="right")))
-        is_there = n_fires[rows] > 0
-        return token_id[rows][is_there], n_fires[rows][is_there]
-
-
-def _last_feature(file: TensorFile) -> int:
-    n = file.entries["feature_index"].shape[0]
-    return int(file.read("feature_index", n - 1, 1)[0]) if n else -1

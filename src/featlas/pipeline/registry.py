@@ -7,9 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from featlas.errors import InputError
+from featlas.explain.provider import Provider
 from featlas.pipeline.progress import Progress, Stop
 from featlas.specs import ExtractSpec, LabelSpec, Spec
 from featlas.store.session import Store
+
+
+def refuse_providers(name: str) -> Provider:
+    """For surroundings without settings, in which nobody may be asked."""
+    raise InputError(f"nobody said where to find the provider {name!r}, nor with which key")
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,8 @@ class JobContext:
 
     `guard(session)` is called in every transaction that publishes and raises ConflictError once the job was given to
     another worker. `device` is auto, cpu, cuda, cuda:N or mps; `threads` 0 means all physical cores. `job_id` is None
-    where a use case is called from Python, without a job.
+    where a use case is called from Python, without a job. `open_provider(name)` is where a language model is asked and
+    with which key; it raises InputError where a key or an address is missing.
     """
 
     store: Store
@@ -30,6 +37,7 @@ class JobContext:
     guard: Callable[[Any], None]
     progress: Progress
     stop: Stop
+    open_provider: Callable[[str], Provider] = refuse_providers
 
 
 UseCase = Callable[[Any, JobContext], dict[str, Any]]

@@ -30,6 +30,7 @@ from featlas.pipeline.opening import open_model, open_tokenizer
 from featlas.pipeline.plan import Plan, make_plan
 from featlas.pipeline.progress import Progress, Stop
 from featlas.pipeline.registry import JobContext
+from featlas.sources.sae_files import SaeFile, load_sae
 from featlas.specs import TrainSpec
 from featlas.store.atomic_files import disk_errors_named
 
@@ -42,6 +43,7 @@ def run_training(spec: TrainSpec, context: JobContext) -> dict[str, Any]:
     started = time.monotonic()
     hook_point = HookPoint.parse(spec.hook_point)
     _refuse_file(Path(spec.out))
+    start = _open_start(spec)
     tokenizer = open_tokenizer(spec, context.cache_path)
     with tempfile.TemporaryDirectory(prefix="featlas-train-") as folder:
         plan = make_plan(spec, tokenizer, False, Path(folder) / "run", context.progress, context.stop)
@@ -60,7 +62,7 @@ def run_training(spec: TrainSpec, context: JobContext) -> dict[str, Any]:
         limit = find_sink_limit(sample.norm(dim=-1), hook_point.site, spec.sink_norm_ratio)
         reader = Reader(plan, model, hook_point, limit)
         stream, facts = _open_stream(spec, reader, is_trained_on, context)
-        trainer = fit(spec, stream, context.progress, context.stop)
+        trainer = fit(spec, stream, context.progress, context.stop, start)
         context.progress.phase("measuring", spec.held_out_tokens, "tokens")
         sae = rounded(trainer.to_params(), spec.sae_dtype)
         figures = measure(sae, reader, is_held_out, spec.held_out_tokens, context.progress)
@@ -73,11 +75,22 @@ def run_training(spec: TrainSpec, context: JobContext) -> dict[str, Any]:
             "sink_norm_limit": limit,
             "seconds": round(time.monotonic() - started, 1),
             "texts": [Path(place).name for place in spec.text],
+            **({} if start is None else {"start": start.config.get("metadata", {}).get("training_card")}),
             "versions": {name: version(name) for name in ("featlas", "torch", "transformers")},
             "spec": spec.model_dump(mode="json", exclude={"text", "out", "model", "activations"}),
         }
         save_trained(Path(spec.out), sae, hook_point, spec, card)
     return card
+
+
+def _open_start(spec: TrainSpec) -> SaeFile | None:
+    """The SAE to go on from; raises what `load_sae` does, and InputError where it reads another place."""
+    if not spec.start:
+        return None
+    start = load_sae(spec.start)
+    if start.hook_point not in ("", spec.hook_point):
+        raise InputError(f"--start {spec.start} reads {start.hook_point}, and --hook-point is {spec.hook_point}")
+    return start
 
 
 def _refuse_file(out: Path) -> None:
@@ -126,8 +139,10 @@ def _open_stream(
     return stream_kept(folder, manifest["n_parts"], spec.seed), {**facts, "n_distinct_tokens": manifest["n_tokens"]}
 
 
-def fit(spec: TrainSpec, stream: Iterator[Tensor], progress: Progress, stop: Stop) -> Trainer:
-    """Run the optimiser over `spec.tokens` token steps of the stream."""
+def fit(
+    spec: TrainSpec, stream: Iterator[Tensor], progress: Progress, stop: Stop, start: SaeFile | None = None
+) -> Trainer:
+    """Run the optimiser over `spec.tokens` token steps of the stream, from `start` on where one is given."""
     options = TrainOptions(
         architecture=spec.architecture,
         d_sae=spec.d_sae,
@@ -138,10 +153,14 @@ def fit(spec: TrainSpec, stream: Iterator[Tensor], progress: Progress, stop: Sto
         aux_coefficient=spec.aux_coefficient,
         dead_after_tokens=spec.dead_after_tokens,
         seed=spec.seed,
+        density_penalty=spec.density_penalty,
+        max_density=spec.max_density,
     )
     progress.phase("filling the buffer", None)
     buffer = ShuffleBuffer(stream, max(spec.buffer_tokens, 2 * spec.sae_batch), spec.seed)
     trainer = Trainer(buffer.fill().clone(), options)
+    if start is not None:
+        trainer.start_from(start.params)
     progress.phase("training", spec.tokens, "tokens")
     for batch in buffer.batches(spec.sae_batch):
         stop.check()

@@ -34,6 +34,8 @@ STATES = {
     "unlabeled": "has none",
     "favorite": "marked by somebody",
     "linted": "its label was flagged by the linter",
+    "stale": "its label was asked for in words that its template no longer has",
+    "failed": "a language model was asked for its label last, and no answer could be used",
     "human": "its label was written by a person",
     "machine": "its label was written by a program: an LLM, a rule, a lexicon",
     "imported": "its label came from elsewhere",

@@ -70,6 +70,14 @@ class Lookup(Protocol):
         """Members of a list; raises NotFoundError where there is none of this name."""
         ...
 
+    def find_stale(self) -> Indices:
+        """Features whose label in force was asked for in words that its template no longer has."""
+        ...
+
+    def find_failed(self) -> Indices:
+        """Features of which a language model was asked last, without an answer that could be used."""
+        ...
+
 
 @dataclass(frozen=True)
 class StateColumns:
@@ -219,6 +227,10 @@ def _evaluate(node: Node, columns: Columns, lookup: Lookup) -> Mask:
             return _among(lookup.find_token(token), columns)
         case InList(name):
             return _among(lookup.find_list(name), columns)
+        case Is("stale"):
+            return _among(lookup.find_stale(), columns)
+        case Is("failed"):
+            return _among(lookup.find_failed(), columns)
         case _:
             return _evaluate_column(node, columns)
 

@@ -1,8 +1,6 @@
 """What a query's matches are made of, and what each of its conditions leaves out: what a search page offers next."""
 
 import dataclasses
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +9,7 @@ from numpy.typing import NDArray
 from featlas.domain import FeatureFlag
 from featlas.query import Node, Query, Span, print_query
 from featlas.query.tree import And
+from featlas.store.categories import category_tree
 from featlas.store.columns import REVIEWS, SOURCES, Columns, Indices, Lookup, find_matches
 
 
@@ -81,16 +80,7 @@ def _joined(clauses: tuple[Node, ...]) -> Node | None:
 
 def _category_tree(codes: NDArray[np.int32], categories: tuple[str, ...]) -> dict[tuple[str, ...], int]:
     counts = np.bincount(codes[codes >= 0], minlength=len(categories))
-    tree: Counter[tuple[str, ...]] = Counter()
-    for label, n in zip(categories, counts.tolist(), strict=True):
-        if n:
-            for path in _prefixes(tuple(step.strip() for step in label.split(">"))):
-                tree[path] += n
-    return dict(sorted(tree.items()))
-
-
-def _prefixes(path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    return (path[: n + 1] for n in range(len(path)))
+    return category_tree(zip(categories, counts.tolist(), strict=True))
 
 
 def _named(counts: NDArray[np.int64], names: list[str]) -> dict[str, int]:

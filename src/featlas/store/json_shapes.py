@@ -1,9 +1,21 @@
 """The shapes in which runs and features are printed, served and exported as JSON; the names are a contract."""
 
+from dataclasses import asdict
 from typing import Any
 
-from featlas.domain import Example, FeatureFlag, FeatureState, FeatureStats, Label, TokenStat
+from featlas.domain import (
+    Example,
+    FeatureFlag,
+    FeatureState,
+    FeatureStats,
+    Label,
+    PromptTemplate,
+    PromptWording,
+    TokenStat,
+)
+from featlas.store.reviews import JournalEntry
 from featlas.store.runs import Run
+from featlas.store.template_versions import TemplateVersion
 
 
 def run_to_json(run: Run) -> dict[str, Any]:
@@ -119,10 +131,72 @@ def label_to_json(label: Label) -> dict[str, Any]:
         "evidence_hash": label.evidence_hash,
         "evidence": label.evidence,
         "job": label.labeling_job_id,
+        "template_version": label.template_version_id,
+        "is_stale": label.is_stale,
+        "failure_cause": label.failure_cause and str(label.failure_cause),
+        "n_tokens_in": label.n_tokens_in,
+        "n_tokens_out": label.n_tokens_out,
+        "usd": None if label.cost_micro_usd is None else label.cost_micro_usd / 1_000_000,
+        "seconds": label.wall_s,
         "restored_from": label.restored_from,
         "superseded_by": label.superseded_by,
         "created_by": label.created_by,
         "created_at": label.created_at.isoformat(),
+    }
+
+
+def template_to_json(template: PromptTemplate) -> dict[str, Any]:
+    """A prompt template in one of its versions."""
+    return {
+        "template": template.id,
+        "uid": template.uid,
+        "name": template.name,
+        "description": template.description,
+        "is_shipped": template.is_shipped,
+        "is_default": template.is_default,
+        "is_favorite": template.is_favorite,
+        "usage_count": template.usage_count,
+        "version_id": template.version_id,
+        "version": template.version,
+        "n_versions": template.n_versions,
+        **_wording_to_json(template.wording),
+        "created_at": template.created_at.isoformat(),
+        "updated_at": template.updated_at.isoformat(),
+    }
+
+
+def template_version_to_json(version: TemplateVersion) -> dict[str, Any]:
+    """One entry of a template's history."""
+    return {
+        "version_id": version.id,
+        "version": version.version,
+        "is_stale": version.is_stale,
+        "n_labels": version.n_labels,
+        **_wording_to_json(version.wording),
+        "created_at": version.created_at.isoformat(),
+    }
+
+
+def _wording_to_json(wording: PromptWording) -> dict[str, Any]:
+    return {
+        "content_hash": wording.content_hash,
+        "system": wording.system_text,
+        "user": wording.user_text,
+        "evidence": asdict(wording.evidence),
+    }
+
+
+def journal_entry_to_json(entry: JournalEntry) -> dict[str, Any]:
+    """One step through the review queue."""
+    return {
+        "step": entry.id,
+        "action": str(entry.action),
+        "feature_index": entry.feature_index,
+        "label": entry.label_id,
+        "semantic_label": entry.semantic_label,
+        "reviewer": entry.reviewer,
+        "created_at": entry.created_at.isoformat(),
+        "undone_at": entry.undone_at.isoformat() if entry.undone_at else None,
     }
 
 

@@ -4,6 +4,9 @@ A label can be in force if it has a text, was not rejected, and no lint speaks a
 overrules lint). Of those a person's own words, or an older label that a person brought back, come before labels that a
 person accepted, and these before what nobody has looked at; within each kind the newest wins. A labeler that abstains
 takes back what it said before, unless a person has accepted it.
+
+Where no label is in force, the newest one with a text tells what people decided and what lint found; a label that its
+writer took back tells nothing, as if it had not been written.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +36,9 @@ _SETTLED = (
 )
 
 
+TAKEN_BACK = "taken back"
+"""The reason with which a person's own label is rejected when its writer takes it back."""
+
 OFFLINE = (LabelSource.RULE, LabelSource.LEXICAL)
 """Sources that are one labeler: what its rules do not settle goes to its lexical part."""
 
@@ -53,6 +59,7 @@ class _Standing:
     status: LabelStatus
     source: LabelSource
     review_state: ReviewState
+    reject_reason: str | None
     lint: list[str]
     labeling_job_id: int | None
     restored_from: int | None
@@ -71,6 +78,12 @@ class _Standing:
         if self.status is not LabelStatus.LABELED or self.review_state is ReviewState.REJECTED:
             return False
         return not self.lint or self.source is LabelSource.HUMAN or self.review_state is ReviewState.ACCEPTED
+
+    @property
+    def tells(self) -> bool:
+        """Whether it speaks for a feature without a label in force."""
+        is_taken_back = self.source is LabelSource.HUMAN and self.reject_reason == TAKEN_BACK
+        return self.status is LabelStatus.LABELED and not is_taken_back
 
 
 def begin_change(session: Session, sae_id: int) -> int:
@@ -147,7 +160,7 @@ def _read_current(session: Session, sae_id: int, features: Sequence[int]) -> dic
 def _state_values(
     sae_id: int, feature: int, current: _Standing | None, standings: list[_Standing], rev: int
 ) -> dict[str, Any]:
-    told = current or next((s for s in reversed(standings) if s.status is LabelStatus.LABELED), None)
+    told = current or next((s for s in reversed(standings) if s.tells), None)
     semantic = current.semantic_label if current else None
     category = current.category_label if current else None
     return {

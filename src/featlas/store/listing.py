@@ -34,6 +34,14 @@ class StoreLookup:
         """Members of a list; raises NotFoundError, because nobody has made one yet."""
         raise NotFoundError(f"there is no list {name!r}; there are no lists yet")
 
+    def find_stale(self) -> Indices:
+        """Features whose label in force was asked for in words that its template no longer has."""
+        return search.find_stale(self.session, self.sae_id)
+
+    def find_failed(self) -> Indices:
+        """Features of which a language model was asked last, without an answer that could be used."""
+        return search.find_failed(self.session, self.sae_id)
+
 
 @dataclass(frozen=True)
 class Selection:

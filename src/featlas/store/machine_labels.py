@@ -7,13 +7,29 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from featlas.domain import LabelSource, LabelStatus, ReviewState
+from featlas.domain import FailureCause, LabelSource, LabelStatus, ReviewState
 from featlas.store.bulk import Guard, Pace, no_guard, write_paced
 from featlas.store.label_state import begin_change, settle, sources_of_labeler
 from featlas.store.plain import plain_json, plain_text
+from featlas.store.responses import Response, save_responses
 from featlas.store.session import Store
 from featlas.store.tables import LabelRow, utc_now
 from featlas.store.uids import new_uid
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a language model was asked for a label, and what that took; nothing where the answer was known before.
+
+    `response_key` names the kept answer, None where there is none (a failure).
+    """
+
+    template_version_id: int
+    response_key: str | None
+    n_tokens_in: int | None
+    n_tokens_out: int | None
+    cost_micro_usd: int | None
+    wall_s: float | None
 
 
 @dataclass(frozen=True)
@@ -21,7 +37,8 @@ class MachineLabel:
     """What a labeler answered for one feature; an abstention has no texts but an explanation.
 
     `evidence_hash` covers everything that the answer follows from: the same hash is the same answer. `lint` names what
-    speaks against the text: a label with lint is not in force until a person accepts it.
+    speaks against the text: a label with lint is not in force until a person accepts it. A failure has a cause, and its
+    explanation says what happened. `asked` is there where a language model was asked.
     """
 
     feature_index: int
@@ -36,6 +53,8 @@ class MachineLabel:
     lint: tuple[str, ...] = ()
     model: str | None = None
     confidence: float | None = None
+    failure_cause: FailureCause | None = None
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True)
@@ -56,27 +75,61 @@ class MachineLabelWriter:
         self._guard = guard
         self._pace = Pace(first=256, most=2048)
 
-    def add(self, labels: Sequence[MachineLabel]) -> int:
+    def add(self, labels: Sequence[MachineLabel], responses: Sequence[Response] = ()) -> int:
         """Add these labels, at most one per feature, in transactions of well under a second; returns how many are new.
 
-        Where the newest answer of the same labeler rests on the same evidence nothing is added.
+        Where the newest answer of the same labeler rests on the same evidence nothing is added; failures are no
+        answers. `responses` are kept before the first label is.
         """
         n_added = 0
+        waiting = list(responses)
         for chunk in self._pace.chunks(len(labels)):
             part = [labels[at] for at in chunk]
             added: list[int] = []
 
             def write(session: Session, part: list[MachineLabel] = part, added: list[int] = added) -> None:
+                save_responses(session, waiting)
                 added.append(self._write(session, part))
 
             write_paced(self._store, self._guard, self._pace, len(part), write)
             n_added += added[-1]
+            waiting.clear()
         return n_added
+
+    def flag_repeated(self, texts: Sequence[str], code: str) -> None:
+        """Add a lint code to this job's labels with one of these texts, and settle their features anew."""
+        if not texts or self._origin.job_id is None:
+            return
+        of_job = (LabelRow.labeling_job_id == self._origin.job_id, LabelRow.semantic_label.in_(map(plain_text, texts)))
+        with self._store.read() as session:
+            rows = session.execute(select(LabelRow.id, LabelRow.lint).where(*of_job).order_by(LabelRow.id)).all()
+        ids = [row.id for row in rows if code not in row.lint]
+        for chunk in self._pace.chunks(len(ids)):
+            part = ids[chunk.start : chunk.stop]
+
+            def write(session: Session, part: list[int] = part) -> None:
+                self._flag(session, part, code)
+
+            write_paced(self._store, self._guard, self._pace, len(part), write)
+
+    def _flag(self, session: Session, ids: list[int], code: str) -> None:
+        rev = begin_change(session, self._origin.sae_id)
+        rows = list(session.scalars(select(LabelRow).where(LabelRow.id.in_(ids))))
+        features = [row.feature_index for row in rows]
+        for row in rows:
+            row.lint = [*row.lint, code]
+        session.flush()
+        settle(session, self._origin.sae_id, features, rev)
 
     def _write(self, session: Session, labels: list[MachineLabel]) -> int:
         rev = begin_change(session, self._origin.sae_id)
         known = self._read_newest(session, [label.feature_index for label in labels])
-        new = [label for label in labels if known.get((label.feature_index, label.source)) != label.evidence_hash]
+        new = [
+            label
+            for label in labels
+            if label.status is LabelStatus.FAILED
+            or known.get((label.feature_index, label.source)) != label.evidence_hash
+        ]
         if new:
             session.execute(insert(LabelRow), [self._row(label) for label in new])
             settle(session, self._origin.sae_id, [label.feature_index for label in new], rev)
@@ -86,9 +139,8 @@ class MachineLabelWriter:
         """The evidence of the newest answer by feature and source; what a person brought back is no answer."""
         columns = (LabelRow.feature_index, LabelRow.source, LabelRow.evidence_hash)
         of_features = (LabelRow.sae_id == self._origin.sae_id, LabelRow.feature_index.in_(features))
-        rows = session.execute(
-            select(*columns).where(*of_features, LabelRow.restored_from.is_(None)).order_by(LabelRow.id)
-        )
+        is_answer = (LabelRow.restored_from.is_(None), LabelRow.status != LabelStatus.FAILED)
+        rows = session.execute(select(*columns).where(*of_features, *is_answer).order_by(LabelRow.id))
         return {
             (feature, same): evidence_hash
             for feature, source, evidence_hash in rows
@@ -96,6 +148,7 @@ class MachineLabelWriter:
         }
 
     def _row(self, label: MachineLabel) -> dict[str, Any]:
+        asked = label.asked
         return {
             "uid": new_uid(),
             "sae_id": self._origin.sae_id,
@@ -114,5 +167,7 @@ class MachineLabelWriter:
             "evidence": plain_json(label.evidence),
             "review_state": ReviewState.UNREVIEWED,
             "lint": list(label.lint),
+            "failure_cause": label.failure_cause,
+            **(vars(asked) if asked is not None else dict.fromkeys(Asked.__dataclass_fields__)),
             "created_at": utc_now(),
         }

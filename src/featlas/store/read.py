@@ -210,16 +210,22 @@ def _token_stats(columns: dict[str, list[Any]], n_fires_of_feature: int, most: i
 
 
 def _read_examples(session: Session, run_id: int, bands: list[ExampleBand]) -> Iterator[Example]:
-    wanted = sorted({int(context) for band in bands for context in band.context_index})
+    yield from read_examples_at(
+        session, run_id, [(band, at) for band in bands for at in range(len(band.context_index))]
+    )
+
+
+def read_examples_at(session: Session, run_id: int, places: Sequence[tuple[ExampleBand, int]]) -> Iterator[Example]:
+    """The examples at these places of their bands, in order, with their contexts' text."""
+    wanted = sorted({int(band.context_index[at]) for band, at in places})
     contexts: dict[int, Any] = {}
-    for at in range(0, len(wanted), _CHUNK):
-        of_run = (ContextRow.run_id == run_id, ContextRow.context_index.in_(wanted[at : at + _CHUNK]))
+    for first in range(0, len(wanted), _CHUNK):
+        of_run = (ContextRow.run_id == run_id, ContextRow.context_index.in_(wanted[first : first + _CHUNK]))
         columns = (ContextRow.document_index, ContextRow.token_offset, ContextRow.text, ContextRow.ends)
         for row in session.execute(select(ContextRow.context_index, *columns).where(*of_run)):
             contexts[row.context_index] = row, decode_spans(row.text, unpack_array(row.ends, "<u4"))
-    for band in bands:
-        for at, context in enumerate(band.context_index.tolist()):
-            yield _example_of(band, at, *contexts[context])
+    for band, at in places:
+        yield _example_of(band, at, *contexts[int(band.context_index[at])])
 
 
 def _example_of(band: ExampleBand, at: int, context: Any, decoded: tuple[str, tuple[tuple[int, int], ...]]) -> Example:

@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from featlas.domain import RunState, SnapshotHeader
 from featlas.errors import ConflictError, InputError, NotFoundError
-from featlas.specs import LabelSpec
 from featlas.store.blobs import unpack_array
 from featlas.store.bulk import Guard, no_guard
 from featlas.store.plain import plain_json
@@ -122,11 +121,6 @@ def fetch_run(session: Session, ref: int | str) -> Run:
     if found is not None:
         return _run_of(found)
     return _fetch_by_uid(session, text)
-
-
-def pin_run(session: Session, spec: LabelSpec) -> LabelSpec:
-    """The spec with its run named by uid: a job then means the same run whatever names change. Errors: fetch_run's."""
-    return spec.model_copy(update={"run": fetch_run(session, spec.run).uid})
 
 
 def list_runs(session: Session, *, limit: int | None = None, before_id: int | None = None) -> list[Run]:

@@ -2,12 +2,14 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, select, text
+from sqlalchemy import case, func, select, text
 from sqlalchemy.orm import Session
 
+from featlas.domain import LabelStatus
 from featlas.errors import InputError
 from featlas.store.search_index import SAE_SHIFT, TABLE
-from featlas.store.tables import FeatureStateRow, FeatureTokenRow, fold
+from featlas.store.tables import FeatureStateRow, FeatureTokenRow, LabelRow, fold
+from featlas.store.template_versions import stale_versions
 from featlas.store.vocabulary import Vocabulary
 
 _TRIGRAM = 3
@@ -42,6 +44,25 @@ def find_text(session: Session, sae_id: int, wanted: str) -> NDArray[np.int64]:
     return _indices(
         session.scalars(select(FeatureStateRow.feature_index).where(FeatureStateRow.sae_id == sae_id, is_found))
     )
+
+
+def find_stale(session: Session, sae_id: int) -> NDArray[np.int64]:
+    """Indices, ascending, of features whose label in force comes from a template version that is not the newest."""
+    stale = stale_versions(session)
+    found = (
+        select(FeatureStateRow.feature_index)
+        .join(LabelRow, LabelRow.id == FeatureStateRow.current_label_id)
+        .where(FeatureStateRow.sae_id == sae_id, LabelRow.template_version_id.in_(stale))
+    )
+    return _indices(session.scalars(found)) if stale else np.zeros(0, dtype=np.int64)
+
+
+def find_failed(session: Session, sae_id: int) -> NDArray[np.int64]:
+    """Indices, ascending, of features whose newest answer is a failure."""
+    failed = case((LabelRow.status == LabelStatus.FAILED, LabelRow.id))
+    newest_failed = func.max(LabelRow.id) == func.max(failed)
+    by_feature = select(LabelRow.feature_index).where(LabelRow.sae_id == sae_id).group_by(LabelRow.feature_index)
+    return _indices(session.scalars(by_feature.having(newest_failed)))
 
 
 def find_token(session: Session, snapshot_id: int, token: bytes) -> NDArray[np.int64]:

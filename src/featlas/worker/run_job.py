@@ -17,7 +17,7 @@ from typing import Any
 from featlas import errors
 from featlas.errors import ConflictError, ExternalError, FeatlasError, InputError, JobCancelled, JobPaused
 from featlas.pipeline.progress import Meter, StopFlag
-from featlas.pipeline.registry import JobContext, Kind, find_kind
+from featlas.pipeline.registry import JobContext, Kind, find_kind, refuse_providers
 from featlas.store import jobs
 from featlas.store.job_views import Job
 from featlas.store.jobs import Lease
@@ -40,6 +40,7 @@ class Workplace:
     device: str
     threads: int
     lease_s: float
+    open_provider: Callable[[str], Any] = refuse_providers
 
     def log_path(self, job_id: int) -> Path:
         """The file that takes the output of a job's worker, and the traceback of an unexpected error."""
@@ -66,6 +67,7 @@ def run_job(
         guard=jobs.make_guard(lease),
         progress=meter,
         stop=flag,
+        open_provider=place.open_provider,
     )
     heart = _Heart(store, lease, place.lease_s, meter, flag, parent_pid)
     with _signals_cancel(flag), heart.beating():

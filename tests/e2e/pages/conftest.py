@@ -10,7 +10,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 from tests.browser import browser
 from tests.e2e.command import Featlas
 from tests.e2e.conftest import PlantedRun
+from tests.e2e.many import make_many
 from tests.e2e.serving import REPOSITORY, Server, build_wheel, install_wheel, serving
+
+from featlas.testing.planted_sae import Planted
 
 AXE = REPOSITORY / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 PAGE = REPOSITORY / "src" / "featlas" / "web" / "index.html"
@@ -57,6 +60,12 @@ def chromium() -> Iterator[Browser]:
 def labeled(planted_run: PlantedRun) -> PlantedRun:
     planted_run.featlas.run("label", planted_run.run)
     return planted_run
+
+
+@pytest.fixture(scope="session")
+def unlabeled(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Featlas:
+    """A home with a run of many features, of which copies are served and labeled."""
+    return make_many(planted, tmp_path_factory.mktemp("unlabeled"))
 
 
 @pytest.fixture(scope="session")

@@ -24,8 +24,19 @@ SCREENS = {
     "feature": "s/{sae}/f/7",
     "dead feature": "s/{sae}/f/8",
     "out of range": "s/{sae}/f/99999",
+    "who reviews": "s/{sae}/review",
+    "review": "s/{sae}/review?q=-is:dead",
+    "review, done": "s/{sae}/review?q=is:dead",
     "jobs": "jobs",
     "job": "jobs/1",
+    "label": "s/{sae}/label",
+    "label offline": "s/{sae}/label?provider=lexical",
+    "labeling job": "jobs/2",
+    "compare": "labelings/compare?a=2&b=2&which=all",
+    "nothing to compare": "labelings/compare",
+    "templates": "templates",
+    "template": "templates/1",
+    "new template": "templates/new",
 }
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -33,6 +44,9 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 def open_screen(watched: Watched, name: str) -> Page:
     page = watched.open(SCREENS[name].format(sae=sae_of(watched)))
     expect(page.get_by_role("main")).to_be_visible()
+    if name.startswith("review") and page.evaluate("localStorage.getItem('featlas.reviewer')") is None:
+        page.get_by_label("Your name").fill("Ada")
+        page.keyboard.press("Enter")
     expect(page.locator(".bone")).to_have_count(0)
     return page
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from tests.builders.labeling_api import KEY, LabelingApi
 from tests.builders.stored_runs import (
     OCCURRENCES,
     make_batch,
@@ -25,6 +26,8 @@ from featlas.store.library import StoredSae, list_saes
 from featlas.store.runs import Run, fetch_run
 from featlas.store.session import Store
 from featlas.store.snapshots import SnapshotWriter
+from featlas.testing.chat_scripts import answer_label
+from featlas.testing.scripted_chat import running_chat_server
 
 HOST = "http://localhost"
 
@@ -74,3 +77,15 @@ def served(store: Store, tmp_path: Path) -> Iterator[Served]:
     woken: list[int] = []
     with make_served(store, tmp_path, tmp_path / "no-ui", woken) as client:
         yield Served(client, store, run, sae, woken)
+
+
+@pytest.fixture
+def api(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LabelingApi]:
+    """A run that can be labeled, and OpenAI's key; nothing that is answered has the key in it."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    with running_chat_server(answer_label) as chat:
+        made = LabelingApi(store, tmp_path, chat)
+        with made.client:
+            yield made
+        assert KEY[3:] not in "".join(made.seen)

@@ -46,6 +46,18 @@ def test_a_change_that_somebody_made_meanwhile_is_not_overwritten(served: Served
     assert served.of_sae("features/2/labels").json()["current"]["semantic_label"] == "second"
 
 
+def test_a_favourite_is_marked_and_unmarked_and_keeps_its_labels(served: Served):
+    add(served, "first")
+    path = f"/api/v1/saes/{served.sae.uid}/features/2/favorite"
+    marked = served.client.post(path, json={}).json()
+    assert (marked["is_favorite"], marked["current"]["semantic_label"]) == (True, "first")
+    assert [row["feature_index"] for row in served.of_sae("features", q="is:favorite").json()["items"]] == [2]
+    answer = served.client.post(path, json={"is_favorite": False, "expected_rev": marked["rev"]})
+    assert answer.json()["is_favorite"] is False
+    late = served.client.post(path, json={"expected_rev": marked["rev"]})
+    assert (late.status_code, late.json()["error_class"]) == (409, "ConflictError")
+
+
 @pytest.mark.parametrize(
     "body", [{"semantic_label": ""}, {"semantic_label": "  "}, {"semantic_label": "x" * 600}, {}, {"nonsense": 1}]
 )

@@ -71,6 +71,47 @@ def test_gradients_are_those_of_autograd(architecture: str, n_dead: int) -> None
         torch.testing.assert_close(found, gradient, rtol=1e-4, atol=1e-6 * float(gradient.abs().max()), msg=name)
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_gradients_of_the_density_penalty_are_those_of_autograd(architecture: str) -> None:
+    x = 3 * draw(BATCH, D_IN, seed=9) + 1
+    trainer = held_trainer(x, architecture=architecture, density_penalty=0.3, max_density=0.04)
+    trainer.step(x)
+    expected = step_by_autograd(trainer, x, trainer.chosen, torch.arange(0))
+    share = trainer.chosen.float().mean(0)
+    assert 0 < int((share > 0.04).sum()) < D_SAE
+    assert int((share > 0.12).sum()) > 0  # beyond which the penalty grows no more
+    for name, gradient in expected.gradients.items():
+        found = getattr(trainer, name).grad
+        torch.testing.assert_close(found, gradient, rtol=1e-4, atol=1e-6 * float(gradient.abs().max()), msg=name)
+
+
+def test_the_density_penalty_leaves_fewer_dense_features() -> None:
+    def n_dense(penalty: float) -> int:
+        options = replace(OPTIONS, k=2, density_penalty=penalty, max_density=0.08, learning_rate=1e-2)
+        trainer = Trainer(planted(2000, seed=0)[0], replace(options, tokens=BATCH * 300))
+        for step in range(300):
+            trainer.step(planted(BATCH, seed=step)[0])
+        acts = trainer.to_params().encode(planted(2000, seed=999)[0])
+        return int(((acts > 0).float().mean(0) > 0.16).sum())
+
+    assert n_dense(0.3) < n_dense(0.0)
+
+
+def test_training_goes_on_from_an_sae_as_it_was_saved(trained: tuple[Trainer, list[StepReport]]) -> None:
+    before, reports = trained
+    x = planted(4096, seed=7)[0]
+    trainer = Trainer(x, before.options)
+    trainer.start_from(before.to_params())
+    torch.testing.assert_close(trainer.W_dec, before.W_dec)
+    found = trainer.to_params()
+    torch.testing.assert_close(found.W_enc, before.to_params().W_enc)
+    torch.testing.assert_close(found.b_enc, before.to_params().b_enc, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.b_dec, before.to_params().b_dec, rtol=1e-4, atol=1e-4)
+    assert trainer.step(x[:128]).fvu < 2 * reports[-1].fvu
+    with pytest.raises(InputError, match="cannot begin with an SAE of 60 features"):
+        Trainer(x, replace(before.options, d_sae=50)).start_from(before.to_params())
+
+
 def test_without_its_coefficient_the_auxiliary_loss_is_none() -> None:
     x = draw(BATCH, D_IN)
     trainer = held_trainer(x, aux_coefficient=0.0)

@@ -27,7 +27,10 @@ from featlas.store.tables import (
     FeatureColumnRow,
     FeatureStateRow,
     FeatureTokenRow,
+    LabelRow,
     ModelRow,
+    PromptTemplateRow,
+    PromptTemplateVersionRow,
     RunRow,
     SaeRow,
     SnapshotRow,
@@ -91,6 +94,8 @@ def _say_something(chance: random.Random, feature: Feature) -> None:
     feature.review = chance.choice(["unreviewed", "accepted", "rejected"])
     feature.lint = chance.choice([[], [], ["echo"]])
     feature.is_favorite = chance.random() < 0.3
+    feature.is_stale = feature.semantic_label is not None and chance.random() < 0.4
+    feature.is_failed = not feature.is_stale and chance.random() < 0.3
     feature.numbers["score"] = chance.choice([None, 0.0, 0.5, 0.8, 1.0])
 
 
@@ -107,6 +112,40 @@ def state_row(sae_id: int, feature: Feature, rev: int) -> FeatureStateRow:
         score=feature.numbers["score"],
         rev=rev,
     )
+
+
+def save_answers(session: Session, sae_id: int, features: list[Feature]) -> None:
+    """Labels asked for in an older and in the newest wording of a template, and failures before and after labels."""
+    template = PromptTemplateRow(uid="t", name="t")
+    session.add(template)
+    session.flush()
+    versions = [
+        PromptTemplateVersionRow(
+            template_id=template.id, version=n, content_hash=str(n), system_text="", user_text="", settings={}
+        )
+        for n in (1, 2)
+    ]
+    session.add_all(versions)
+    session.flush()
+
+    def answer(feature: Feature, status: str, version: int) -> LabelRow:
+        row = LabelRow(uid=f"{feature.feature_index} {status} {version}", sae_id=sae_id, status=status, source="llm")
+        row.feature_index, row.template_version_id = feature.feature_index, versions[version].id
+        session.add(row)
+        session.flush()
+        return row
+
+    for feature in features:
+        if feature.semantic_label is not None:
+            answer(feature, "failed", 0)
+            current = answer(feature, "labeled", 0 if feature.is_stale else 1)
+            session.execute(
+                update(FeatureStateRow)
+                .where(FeatureStateRow.sae_id == sae_id, FeatureStateRow.feature_index == feature.feature_index)
+                .values(current_label_id=current.id)
+            )
+        if feature.is_failed:
+            answer(feature, "failed", 1)
 
 
 def save_run(session: Session, name: str) -> RunRow:
@@ -184,6 +223,7 @@ def world(store: Store) -> World:
             else:
                 feature.review, feature.numbers["score"] = "unreviewed", None
         session.add(state_row(run.sae_id - 1, dataclasses.replace(features[0], semantic_label="Court"), 1000))
+        save_answers(session, run.sae_id, features)
         return World(store, features, run.id, run.sae_id, snapshot_id)
 
 

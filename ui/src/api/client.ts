@@ -63,12 +63,17 @@ export async function getBytes(path: string, params?: Params, signal?: AbortSign
   return response.arrayBuffer();
 }
 
+const sendJson = (method: string, path: string, body: unknown, params?: Params, signal?: AbortSignal): Promise<Response> =>
+  send(apiUrl(path, params), { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal: signal ?? null });
+
 export async function post<T>(path: string, body: unknown, params?: Params, signal?: AbortSignal): Promise<T> {
-  const response = await send(apiUrl(path, params), {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-    signal: signal ?? null,
-  });
-  return (await response.json()) as T;
+  return (await (await sendJson("POST", path, body, params, signal)).json()) as T;
+}
+
+export async function patch<T>(path: string, body: unknown): Promise<T> {
+  return (await (await sendJson("PATCH", path, body)).json()) as T;
+}
+
+export async function remove(path: string): Promise<void> {
+  await send(apiUrl(path), { method: "DELETE" });
 }

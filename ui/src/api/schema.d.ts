@@ -370,6 +370,546 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/saes/{sae}/features/{feature_index}/favorite": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Mark Favorite
+         * @description Mark a feature as a favourite, or as one no longer; its labels stay as they are.
+         */
+        post: operations["mark_favorite_api_v1_saes__sae__features__feature_index__favorite_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Providers
+         * @description Who can be asked for labels, and what is missing where one cannot.
+         */
+        get: operations["list_providers_api_v1_providers_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/providers/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test Provider
+         * @description Ask one tiny question: is the provider there, does it take the key, does it keep to a JSON schema?
+         */
+        post: operations["test_provider_api_v1_providers__name__test_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/labelings/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Plan
+         * @description What a labeling would do and take; nobody is asked.
+         */
+        post: operations["plan_api_v1_labelings_plan_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/labelings/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Preview
+         * @description The exact prompt of one feature, as a dry run and a job would send it.
+         */
+        post: operations["preview_api_v1_labelings_preview_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/labelings/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare
+         * @description How two labeling jobs answered, feature by feature.
+         */
+        get: operations["compare_api_v1_labelings_compare_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/labelings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Labelings
+         * @description The labeling jobs of an SAE, newest first; dry runs, which keep no labels, are not among them.
+         */
+        get: operations["list_labelings_api_v1_labelings_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/labelings/{job}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show
+         * @description A labeling job with what it has given so far.
+         */
+        get: operations["show_api_v1_labelings__job__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/labelings/{job}/labels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Labels
+         * @description What a labeling job said, newest first.
+         */
+        get: operations["list_labels_api_v1_labelings__job__labels_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/labels/{label}/answer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Answer
+         * @description The exact question and answer behind a language model's label.
+         */
+        get: operations["show_answer_api_v1_labels__label__answer_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/saes/{sae}/queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Queue
+         * @description The features that match a query and wait for a review, those in most doubt first.
+         *
+         *     Left out is what the reviewer skipped in the last twelve hours. Features without a label wait only where the query
+         *     asks for them, as `is:unlabeled` does.
+         */
+        get: operations["queue_api_v1_saes__sae__queue_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/saes/{sae}/features/{feature_index}/reviews": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Review
+         * @description Accept or reject one of a feature's labels, write another, or skip the feature; `undo` takes it back.
+         *
+         *     `run` is what a written label rests on, by default the SAE's newest finished run.
+         */
+        post: operations["review_api_v1_saes__sae__features__feature_index__reviews_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/saes/{sae}/reviews/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Undo
+         * @description Take back the reviewer's newest step that stands; asked again, the one before it.
+         *
+         *     409 where none is left, or where somebody has judged the label since: with `leave_overtaken` that stays, and the
+         *     step before it is taken back. A written label is taken back by rejecting it, so that it stays in the history.
+         */
+        post: operations["undo_api_v1_saes__sae__reviews_undo_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/saes/{sae}/reviews": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Steps
+         * @description Steps through the queue, newest first; undone ones too.
+         */
+        get: operations["steps_api_v1_saes__sae__reviews_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/saes/{sae}/categories": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Categories
+         * @description Steps of the category tree of an SAE's labels in force, with the features at or below each, commonest first.
+         */
+        get: operations["categories_api_v1_saes__sae__categories_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Templates
+         * @description All templates in their newest version: the default first, then favourites, then by name.
+         */
+        get: operations["list_templates_api_v1_templates_get"];
+        put?: never;
+        /**
+         * Add
+         * @description Add a template; a wording in which anything is wrong is refused.
+         */
+        post: operations["add_api_v1_templates_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/variables": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Variables
+         * @description What a template may hold in braces, and how much evidence it may ask for.
+         */
+        get: operations["variables_api_v1_templates_variables_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/validate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Validate
+         * @description Everything that is wrong with a wording; nothing is saved.
+         */
+        post: operations["validate_api_v1_templates_validate_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export
+         * @description Templates as a file that `/templates/import` takes.
+         */
+        get: operations["export_api_v1_templates_export_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import File
+         * @description Add all templates of an exported file, or none where anything is wrong with one of them.
+         */
+        post: operations["import_file_api_v1_templates_import_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/of-version/{version_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Version
+         * @description The template in the version that a label's `template_version_id` names.
+         */
+        get: operations["show_version_api_v1_templates_of_version__version_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{template}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show
+         * @description One template, by number, name or start of its uid.
+         */
+        get: operations["show_api_v1_templates__template__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete
+         * @description Delete a template; the default, shipped ones and those that labels were made with are refused.
+         */
+        delete: operations["delete_api_v1_templates__template__delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Edit
+         * @description Change a template's name, description or wording; another wording is a new version.
+         */
+        patch: operations["edit_api_v1_templates__template__patch"];
+        trace?: never;
+    };
+    "/api/v1/templates/{template}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Versions
+         * @description Every version of a template, newest first, with the number of labels that were made with it.
+         */
+        get: operations["versions_api_v1_templates__template__versions_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{template}/clone": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Clone
+         * @description A new template that says the same.
+         */
+        post: operations["clone_api_v1_templates__template__clone_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{template}/default": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make Default
+         * @description Make a template the default instead of the one before.
+         */
+        post: operations["make_default_api_v1_templates__template__default_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{template}/favorite": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Mark Favorite
+         * @description Mark a template as a favourite, or not.
+         */
+        post: operations["mark_favorite_api_v1_templates__template__favorite_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs": {
         parameters: {
             query?: never;
@@ -539,6 +1079,26 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * AcceptLabel
+         * @description One of the feature's labels is right.
+         */
+        AcceptLabel: {
+            /**
+             * Reviewer
+             * @description In whose queue, pace and undo it counts.
+             */
+            reviewer: string;
+            /** Expected Rev */
+            expected_rev?: number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            action: "accept";
+            /** Label Id */
+            label_id: number;
+        };
+        /**
          * BandExamples
          * @description The examples of one band, in order, from a place on.
          *
@@ -566,6 +1126,14 @@ export interface components {
             items: components["schemas"]["Example"][];
         };
         /**
+         * Categories
+         * @description Steps of the category tree of the labels in force, the commonest first.
+         */
+        Categories: {
+            /** Items */
+            items: components["schemas"]["CategoryCount"][];
+        };
+        /**
          * CategoryCount
          * @description A step of the category tree: features at or below it.
          */
@@ -574,6 +1142,16 @@ export interface components {
             path: string[];
             /** N */
             n: number;
+        };
+        /**
+         * ComparedFeature
+         * @description What two jobs said of one feature.
+         */
+        ComparedFeature: {
+            /** Feature Index */
+            feature_index: number;
+            a: components["schemas"]["Label"] | null;
+            b: components["schemas"]["Label"] | null;
         };
         /**
          * Document
@@ -605,6 +1183,22 @@ export interface components {
             /** N Document Tokens */
             n_document_tokens: number;
             content: components["schemas"]["TokenText"];
+        };
+        /**
+         * EvidenceNumber
+         * @description One number of a template's evidence.
+         */
+        EvidenceNumber: {
+            /** Name */
+            name: string;
+            /** Meaning */
+            meaning: string;
+            /** Default */
+            default: number;
+            /** Low */
+            low: number;
+            /** High */
+            high: number;
         };
         /**
          * Example
@@ -671,6 +1265,25 @@ export interface components {
              * @description By part of the query: matches of the query without that part.
              */
             without: number[];
+        };
+        /**
+         * FailureCause
+         * @description Why a labeler's answer did not come, or could not be used.
+         * @enum {string}
+         */
+        FailureCause: "auth" | "rate_limit" | "refused" | "bad_answer" | "truncated" | "timeout" | "connection" | "server" | "request";
+        /**
+         * FavoriteMark
+         * @description Whether a feature is a favourite.
+         */
+        FavoriteMark: {
+            /**
+             * Is Favorite
+             * @default true
+             */
+            is_favorite: boolean;
+            /** Expected Rev */
+            expected_rev?: number | null;
         };
         /**
          * Feature
@@ -829,6 +1442,35 @@ export interface components {
             items: components["schemas"]["FeatureRow"][];
         };
         /**
+         * FeatureState
+         * @description What is in force for a feature; without a label in force the newest one tells review and lint.
+         */
+        FeatureState: {
+            /** Feature Index */
+            feature_index: number;
+            /** Semantic Label */
+            semantic_label: string | null;
+            /** Category Label */
+            category_label: string | null;
+            source: components["schemas"]["LabelSource"] | null;
+            /** Label Id */
+            label_id: number | null;
+            review_state: components["schemas"]["ReviewState"];
+            /** Lint */
+            lint: string[];
+            /** Score */
+            score: number | null;
+            /** Is Favorite */
+            is_favorite: boolean;
+            /** Rev */
+            rev: number;
+            /**
+             * Is Waiting
+             * @description Whether it has a label that nobody judged: the queue still holds it.
+             */
+            is_waiting: boolean;
+        };
+        /**
          * Health
          * @description That the server answers, and which version of Featlas it is.
          */
@@ -947,6 +1589,19 @@ export interface components {
             items: components["schemas"]["JobEvent"][];
         };
         /**
+         * JobLabels
+         * @description What a labeling job said, newest first.
+         */
+        JobLabels: {
+            /** Items */
+            items: components["schemas"]["Label"][];
+            /**
+             * Next
+             * @description Give it as `after` for the next page; null at the end.
+             */
+            next: string | null;
+        };
+        /**
          * JobState
          * @description The life of a job: queued → running → succeeded | failed | cancelled; running → paused → queued.
          * @enum {string}
@@ -961,6 +1616,77 @@ export interface components {
             items: components["schemas"]["Job"][];
             /** Next */
             next: string | null;
+        };
+        /**
+         * JournalEntries
+         * @description A page of steps, newest first; undone ones too.
+         */
+        JournalEntries: {
+            /** Items */
+            items: components["schemas"]["JournalEntry"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * JournalEntry
+         * @description One step of a reviewer through the queue; `label_id` is what was accepted, rejected or written.
+         */
+        JournalEntry: {
+            /** Id */
+            id: number;
+            /** Feature Index */
+            feature_index: number;
+            action: components["schemas"]["ReviewAction"];
+            /** Label Id */
+            label_id: number | null;
+            /**
+             * Semantic Label
+             * @description The text of that label.
+             */
+            semantic_label: string | null;
+            /** Reviewer */
+            reviewer: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Undone At */
+            undone_at: string | null;
+        };
+        /**
+         * KeptAnswer
+         * @description The exact question and answer behind a label.
+         */
+        KeptAnswer: {
+            /** Label */
+            label: number;
+            /** Provider */
+            provider: string;
+            /** Model */
+            model: string;
+            /** Request */
+            request: {
+                [key: string]: unknown;
+            };
+            /**
+             * Text
+             * @description The completion, word for word.
+             */
+            text: string;
+            /**
+             * Answered By
+             * @description The model's name as its server gave it.
+             */
+            answered_by: string;
+            /** N Tokens In */
+            n_tokens_in: number | null;
+            /** N Tokens Out */
+            n_tokens_out: number | null;
+            /** Usd */
+            usd: number | null;
+            /** Seconds */
+            seconds: number | null;
         };
         /**
          * Label
@@ -995,6 +1721,27 @@ export interface components {
             } | null;
             /** Job */
             job: number | null;
+            /** Template Version Id */
+            template_version_id: number | null;
+            failure_cause: components["schemas"]["FailureCause"] | null;
+            /**
+             * Is Stale
+             * @description Whether its template has another wording by now.
+             */
+            is_stale: boolean;
+            /**
+             * Has Answer
+             * @description Whether the exact question and answer are kept: GET /labels/{id}/answer.
+             */
+            has_answer: boolean;
+            /** N Tokens In */
+            n_tokens_in: number | null;
+            /** N Tokens Out */
+            n_tokens_out: number | null;
+            /** Usd */
+            usd: number | null;
+            /** Seconds */
+            seconds: number | null;
             review_state: components["schemas"]["ReviewState"];
             /** Reject Reason */
             reject_reason: string | null;
@@ -1052,6 +1799,138 @@ export interface components {
          */
         LabelStatus: "labeled" | "abstained" | "failed";
         /**
+         * Labeling
+         * @description A labeling job with its counts.
+         */
+        Labeling: {
+            job: components["schemas"]["Job"];
+            counts: components["schemas"]["LabelingCounts"];
+        };
+        /**
+         * LabelingComparison
+         * @description Two labeling jobs side by side; texts are compared case-folded.
+         */
+        LabelingComparison: {
+            /** N Both */
+            n_both: number;
+            /** N Same */
+            n_same: number;
+            /** N Only A */
+            n_only_a: number;
+            /** N Only B */
+            n_only_b: number;
+            /** Items */
+            items: components["schemas"]["ComparedFeature"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * LabelingCounts
+         * @description What a labeling job has given so far; tokens and money are what it paid itself.
+         */
+        LabelingCounts: {
+            /** N Labeled */
+            n_labeled: number;
+            /** N Abstained */
+            n_abstained: number;
+            /** N Failed */
+            n_failed: number;
+            /** N Linted */
+            n_linted: number;
+            /** N By Cause */
+            n_by_cause: {
+                [key: string]: number;
+            };
+            /**
+             * N Left Failed
+             * @description Features that failed and that have no label since.
+             */
+            n_left_failed: number;
+            /** N Tokens In */
+            n_tokens_in: number;
+            /** N Tokens Out */
+            n_tokens_out: number;
+            /** Usd */
+            usd: number | null;
+        };
+        /**
+         * LabelingPlan
+         * @description What a labeling would do, before anybody is asked.
+         */
+        LabelingPlan: {
+            /** Run */
+            run: number;
+            /** Template */
+            template: string;
+            /** Template Version */
+            template_version: number;
+            /** Model */
+            model: string;
+            /**
+             * N Features
+             * @description Features that are asked about; those that a rule settles are among them.
+             */
+            n_features: number;
+            /**
+             * N Skipped
+             * @description The query's other features by why: human, flagged, labeled.
+             */
+            n_skipped: {
+                [key: string]: number;
+            };
+            /** N Tokens In */
+            n_tokens_in: number;
+            /** N Tokens Out */
+            n_tokens_out: number;
+            /**
+             * Usd
+             * @description Null where no price is known.
+             */
+            usd: number | null;
+            /** Usd Per Million In */
+            usd_per_million_in: number | null;
+            /** Usd Per Million Out */
+            usd_per_million_out: number | null;
+            /**
+             * Seconds
+             * @description Null where nothing is known of the model's pace.
+             */
+            seconds: number | null;
+            /**
+             * Is Measured
+             * @description Whether earlier answers of this model were there to measure by.
+             */
+            is_measured: boolean;
+            /**
+             * Sample
+             * @description Some of the features, spread over the selection: to look at their prompts.
+             */
+            sample: number[];
+        };
+        /**
+         * LabelingToPlan
+         * @description A LabelSpec, the same as the CLI's and as a job's.
+         */
+        LabelingToPlan: {
+            /** Spec */
+            spec: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * Labelings
+         * @description A page of an SAE's labeling jobs, newest first.
+         */
+        Labelings: {
+            /** Items */
+            items: components["schemas"]["Job"][];
+            /**
+             * Next
+             * @description Give it as `after` for the next page; null at the end.
+             */
+            next: string | null;
+        };
+        /**
          * Mark
          * @description A segment of text that is shown marked: it holds an active token, or the position shown first.
          *
@@ -1097,6 +1976,47 @@ export interface components {
             created_at: string;
         };
         /**
+         * NewEvidence
+         * @description How much of a feature a prompt shall show.
+         */
+        NewEvidence: {
+            /**
+             * N Top
+             * @default 6
+             */
+            n_top: number;
+            /**
+             * N Spread
+             * @default 10
+             */
+            n_spread: number;
+            /**
+             * N Near Misses
+             * @default 4
+             */
+            n_near_misses: number;
+            /**
+             * N Non Firing
+             * @default 4
+             */
+            n_non_firing: number;
+            /**
+             * N Tokens
+             * @default 15
+             */
+            n_tokens: number;
+            /**
+             * N Logits
+             * @default 10
+             */
+            n_logits: number;
+            /**
+             * Window
+             * @default 40
+             */
+            window: number;
+        };
+        /**
          * NewJob
          * @description A job to be done: its kind and its Spec, the same as the CLI's.
          */
@@ -1123,6 +2043,34 @@ export interface components {
             created_by?: string | null;
             /** Expected Rev */
             expected_rev?: number | null;
+        };
+        /**
+         * NewTemplate
+         * @description A template to be added.
+         */
+        NewTemplate: {
+            /** Name */
+            name: string;
+            /**
+             * Description
+             * @default
+             */
+            description: string;
+            wording: components["schemas"]["NewWording"];
+        };
+        /**
+         * NewWording
+         * @description What a language model shall be asked.
+         */
+        NewWording: {
+            /**
+             * System Text
+             * @default
+             */
+            system_text: string;
+            /** User Text */
+            user_text: string;
+            evidence?: components["schemas"]["NewEvidence"];
         };
         /**
          * PeakOctave
@@ -1152,6 +2100,39 @@ export interface components {
              * @description Counted positions there; null in runs that did not keep it.
              */
             n_tokens: number | null;
+        };
+        /**
+         * PreviewedPrompt
+         * @description The exact question about one feature.
+         */
+        PreviewedPrompt: {
+            /** Feature Index */
+            feature_index: number;
+            /** System */
+            system: string;
+            /** User */
+            user: string;
+            /**
+             * Request
+             * @description Everything that decides the answer, as JSON.
+             */
+            request: {
+                [key: string]: unknown;
+            };
+            /**
+             * N Tokens In
+             * @description An estimate.
+             */
+            n_tokens_in: number;
+            /** Usd */
+            usd: number | null;
+            /**
+             * Shown
+             * @description Numbers of the contexts that the prompt shows.
+             */
+            shown: {
+                [key: string]: unknown;
+            };
         };
         /**
          * Problem
@@ -1194,6 +2175,283 @@ export interface components {
             expected: string | null;
         };
         /**
+         * PromptEvidence
+         * @description How much of a feature a prompt shows; `/templates/variables` says what each number means.
+         */
+        PromptEvidence: {
+            /** N Top */
+            n_top: number;
+            /** N Spread */
+            n_spread: number;
+            /** N Near Misses */
+            n_near_misses: number;
+            /** N Non Firing */
+            n_non_firing: number;
+            /** N Tokens */
+            n_tokens: number;
+            /** N Logits */
+            n_logits: number;
+            /** Window */
+            window: number;
+        };
+        /**
+         * PromptTemplate
+         * @description A named prompt in one of its versions.
+         */
+        PromptTemplate: {
+            /** Id */
+            id: number;
+            /** Uid */
+            uid: string;
+            /** Name */
+            name: string;
+            /** Description */
+            description: string;
+            /**
+             * Is Shipped
+             * @description Whether it came with Featlas; then it is neither renamed nor deleted.
+             */
+            is_shipped: boolean;
+            /**
+             * Is Default
+             * @description Whether it is used where none is named; exactly one is.
+             */
+            is_default: boolean;
+            /** Is Favorite */
+            is_favorite: boolean;
+            /**
+             * Usage Count
+             * @description Labeling jobs that used it.
+             */
+            usage_count: number;
+            /**
+             * Version Id
+             * @description Of this version, as labels name it.
+             */
+            version_id: number;
+            /** Version */
+            version: number;
+            /**
+             * N Versions
+             * @description The newest version's number.
+             */
+            n_versions: number;
+            /**
+             * Content Hash
+             * @description Of the wording: the same hash asks the same.
+             */
+            content_hash: string;
+            wording: components["schemas"]["PromptWording"];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             * @description When a name, a description or a wording last changed.
+             */
+            updated_at: string;
+        };
+        /**
+         * PromptTemplateFile
+         * @description Templates as they are exported and imported.
+         */
+        PromptTemplateFile: {
+            /**
+             * Featlas Prompt Templates
+             * @constant
+             */
+            featlas_prompt_templates: 1;
+            /** Templates */
+            templates: components["schemas"]["PromptTemplateText"][];
+        };
+        /**
+         * PromptTemplateText
+         * @description A template as a file holds it.
+         */
+        PromptTemplateText: {
+            /** Name */
+            name: string;
+            /** Description */
+            description: string;
+            /** System */
+            system: string;
+            /** User */
+            user: string;
+            evidence: components["schemas"]["PromptEvidence"];
+        };
+        /**
+         * PromptTemplates
+         * @description Templates: the default first, then favourites, then by name.
+         */
+        PromptTemplates: {
+            /** Items */
+            items: components["schemas"]["PromptTemplate"][];
+        };
+        /**
+         * PromptToPreview
+         * @description A LabelSpec, a feature, and perhaps a wording instead of the spec's template.
+         */
+        PromptToPreview: {
+            /** Spec */
+            spec: {
+                [key: string]: unknown;
+            };
+            /** Feature Index */
+            feature_index: number;
+            wording?: components["schemas"]["Wording"] | null;
+        };
+        /**
+         * PromptVariable
+         * @description A variable that a template may use, in braces.
+         */
+        PromptVariable: {
+            /** Name */
+            name: string;
+            /** Meaning */
+            meaning: string;
+            /**
+             * Is Evidence
+             * @description Whether it shows something of the feature; at least one has to.
+             */
+            is_evidence: boolean;
+        };
+        /**
+         * PromptVariables
+         * @description What a template may hold.
+         */
+        PromptVariables: {
+            /** Variables */
+            variables: components["schemas"]["PromptVariable"][];
+            /** Evidence */
+            evidence: components["schemas"]["EvidenceNumber"][];
+            /**
+             * Max Characters
+             * @description Of each of the two texts.
+             */
+            max_characters: number;
+        };
+        /**
+         * PromptVersion
+         * @description One entry of a template's history.
+         */
+        PromptVersion: {
+            /** Id */
+            id: number;
+            /** Version */
+            version: number;
+            /** Content Hash */
+            content_hash: string;
+            wording: components["schemas"]["PromptWording"];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Is Stale
+             * @description Whether the newest version says something else.
+             */
+            is_stale: boolean;
+            /**
+             * N Labels
+             * @description Labels that were made with this version.
+             */
+            n_labels: number;
+        };
+        /**
+         * PromptVersions
+         * @description Every version of a template, newest first.
+         */
+        PromptVersions: {
+            /** Items */
+            items: components["schemas"]["PromptVersion"][];
+        };
+        /**
+         * PromptWording
+         * @description What a language model is asked: two texts with variables in braces, and how much they show.
+         */
+        PromptWording: {
+            /** System Text */
+            system_text: string;
+            /** User Text */
+            user_text: string;
+            evidence: components["schemas"]["PromptEvidence"];
+        };
+        /**
+         * ProviderStatus
+         * @description Who can be asked for labels; of a key only whether there is one.
+         */
+        ProviderStatus: {
+            /**
+             * Name
+             * @enum {string}
+             */
+            name: "openai" | "anthropic" | "compatible";
+            /**
+             * Base Url
+             * @description Where it is asked; empty where a setting is missing.
+             */
+            base_url: string;
+            /** Key Variable */
+            key_variable: string;
+            /** Has Key */
+            has_key: boolean;
+            /** Is Ready */
+            is_ready: boolean;
+            /** Default Model */
+            default_model: string | null;
+            /**
+             * Problem
+             * @description What is missing, in a sentence.
+             */
+            problem: string | null;
+        };
+        /**
+         * ProviderToTry
+         * @description Which model is tried; empty: the provider's default.
+         */
+        ProviderToTry: {
+            /**
+             * Model
+             * @default
+             */
+            model: string;
+        };
+        /**
+         * ProviderTrial
+         * @description What came of one tiny question.
+         */
+        ProviderTrial: {
+            /** Name */
+            name: string;
+            /** Host */
+            host: string;
+            /** Model */
+            model: string;
+            /**
+             * Keeps Schema
+             * @description Whether a label could be read from the answer.
+             */
+            keeps_schema: boolean;
+            /** N Tokens In */
+            n_tokens_in: number | null;
+            /** N Tokens Out */
+            n_tokens_out: number | null;
+            /** Seconds */
+            seconds: number;
+        };
+        /**
+         * Providers
+         * @description Every provider.
+         */
+        Providers: {
+            /** Items */
+            items: components["schemas"]["ProviderStatus"][];
+        };
+        /**
          * QueryPart
          * @description One condition of a query, as a chip: taking `text` out of the query leaves `without`.
          */
@@ -1211,6 +2469,12 @@ export interface components {
             without: string;
         };
         /**
+         * QueueOrder
+         * @description What comes first in the review queue: what is most in doubt (lint, low scores), or what the query puts first.
+         * @enum {string}
+         */
+        QueueOrder: "doubt" | "query";
+        /**
          * ReadQuery
          * @description A query as it was understood.
          */
@@ -1226,6 +2490,28 @@ export interface components {
             sort: string[];
         };
         /**
+         * RejectLabel
+         * @description One of the feature's labels is wrong.
+         */
+        RejectLabel: {
+            /**
+             * Reviewer
+             * @description In whose queue, pace and undo it counts.
+             */
+            reviewer: string;
+            /** Expected Rev */
+            expected_rev?: number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            action: "reject";
+            /** Label Id */
+            label_id: number;
+            /** Reason */
+            reason?: string | null;
+        };
+        /**
          * Review
          * @description A decision on a label; a rejection may have a reason.
          */
@@ -1238,11 +2524,79 @@ export interface components {
             expected_rev?: number | null;
         };
         /**
+         * ReviewAction
+         * @description What a person did with a feature in the review queue.
+         * @enum {string}
+         */
+        ReviewAction: "accept" | "reject" | "write" | "skip";
+        /**
+         * ReviewProgress
+         * @description What a reviewer did in the last twelve hours; what was undone does not count.
+         */
+        ReviewProgress: {
+            /**
+             * N Reviewed
+             * @description Features with a decision or a new label.
+             */
+            n_reviewed: number;
+            /**
+             * N Skipped
+             * @description Other features, which were only skipped.
+             */
+            n_skipped: number;
+            /** Since */
+            since: string | null;
+            /**
+             * Per Minute
+             * @description Features per minute; breaks of over five minutes are left out.
+             */
+            per_minute: number | null;
+        };
+        /**
+         * ReviewQueue
+         * @description The features that wait for a reviewer.
+         */
+        ReviewQueue: {
+            run: components["schemas"]["RunBrief"];
+            /** Snapshot */
+            snapshot: number;
+            query: components["schemas"]["ReadQuery"];
+            order: components["schemas"]["QueueOrder"];
+            /**
+             * N Matches
+             * @description Features that match the query, those that do not wait included.
+             */
+            n_matches: number;
+            /** N Waiting */
+            n_waiting: number;
+            /**
+             * N Skipped
+             * @description Matching features that would wait, had the reviewer not just skipped them.
+             */
+            n_skipped: number;
+            /**
+             * Ids
+             * @description The first of those that wait, in order.
+             */
+            ids: number[];
+            /** @description Null where no reviewer is named. */
+            progress: components["schemas"]["ReviewProgress"] | null;
+        };
+        /**
          * ReviewState
          * @description What people decided about a label.
          * @enum {string}
          */
         ReviewState: "unreviewed" | "accepted" | "rejected";
+        /**
+         * Reviewed
+         * @description A step that was taken or undone, and the feature after it.
+         */
+        Reviewed: {
+            action: components["schemas"]["JournalEntry"];
+            state: components["schemas"]["FeatureState"];
+            labels: components["schemas"]["FeatureLabels"];
+        };
         /**
          * RowsRequest
          * @description Which features to show as rows.
@@ -1437,6 +2791,61 @@ export interface components {
          */
         SaeOrigin: "trained" | "external";
         /**
+         * SkipFeature
+         * @description Not now: it stays out of the reviewer's queue for twelve hours.
+         */
+        SkipFeature: {
+            /**
+             * Reviewer
+             * @description In whose queue, pace and undo it counts.
+             */
+            reviewer: string;
+            /** Expected Rev */
+            expected_rev?: number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            action: "skip";
+        };
+        /**
+         * TemplateChange
+         * @description What shall change of a template; another wording is a new version. What is null stays.
+         */
+        TemplateChange: {
+            /** Name */
+            name?: string | null;
+            /** Description */
+            description?: string | null;
+            wording?: components["schemas"]["NewWording"] | null;
+            /**
+             * Expected Version
+             * @description The newest version that was seen: a change made meanwhile is not overwritten.
+             */
+            expected_version?: number | null;
+        };
+        /**
+         * TemplateClone
+         * @description The name of a copy, and the version to copy; the newest by default.
+         */
+        TemplateClone: {
+            /** Name */
+            name: string;
+            /** Version */
+            version?: number | null;
+        };
+        /**
+         * TemplateMark
+         * @description Whether a template shall be a favourite.
+         */
+        TemplateMark: {
+            /**
+             * Is Favorite
+             * @default true
+             */
+            is_favorite: boolean;
+        };
+        /**
          * TokenChip
          * @description One of a feature's commonest tokens.
          */
@@ -1516,6 +2925,74 @@ export interface components {
              * @description n_fires / the feature's n_fires: the token's share of the firings.
              */
             p_token_given_fire: number;
+        };
+        /**
+         * Undo
+         * @description Whose newest step is taken back.
+         */
+        Undo: {
+            /** Reviewer */
+            reviewer: string;
+            /**
+             * Leave Overtaken
+             * @description Leave steps whose label others have judged since, and take back the one before.
+             * @default false
+             */
+            leave_overtaken: boolean;
+        };
+        /**
+         * Wording
+         * @description A wording that is not saved yet.
+         */
+        Wording: {
+            /** System */
+            system: string;
+            /** User */
+            user: string;
+            /**
+             * Evidence
+             * @description How much is shown; defaults where left out.
+             */
+            evidence?: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * WordingCheck
+         * @description What is wrong with a wording; it can be saved where nothing is.
+         */
+        WordingCheck: {
+            /** Problems */
+            problems: string[];
+            /**
+             * Variables
+             * @description The variables that it uses.
+             */
+            variables: string[];
+        };
+        /**
+         * WriteLabel
+         * @description A label in the reviewer's own words, or another's edited.
+         */
+        WriteLabel: {
+            /**
+             * Reviewer
+             * @description In whose queue, pace and undo it counts.
+             */
+            reviewer: string;
+            /** Expected Rev */
+            expected_rev?: number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            action: "write";
+            /** Semantic Label */
+            semantic_label: string;
+            /** Category Label */
+            category_label?: string | null;
+            /** Explanation */
+            explanation?: string | null;
         };
     };
     responses: never;
@@ -3101,6 +4578,2466 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FeatureLabels"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    mark_favorite_api_v1_saes__sae__features__feature_index__favorite_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sae: string;
+                feature_index: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FavoriteMark"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureLabels"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_providers_api_v1_providers_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Providers"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    test_provider_api_v1_providers__name__test_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProviderToTry"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderTrial"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_api_v1_labelings_plan_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabelingToPlan"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelingPlan"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_api_v1_labelings_preview_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromptToPreview"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewedPrompt"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    compare_api_v1_labelings_compare_get: {
+        parameters: {
+            query: {
+                /** @description A labeling job. */
+                a: number;
+                /** @description Another one of the same SAE. */
+                b: number;
+                which?: "different" | "same" | "all";
+                limit?: number;
+                /** @description The `next` of the page before. */
+                after?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelingComparison"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_labelings_api_v1_labelings_get: {
+        parameters: {
+            query: {
+                /** @description Name, number or uid of the SAE. */
+                sae: string;
+                limit?: number;
+                /** @description The `next` of the page before. */
+                after?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Labelings"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_api_v1_labelings__job__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Labeling"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_labels_api_v1_labelings__job__labels_get: {
+        parameters: {
+            query?: {
+                status?: components["schemas"]["LabelStatus"] | null;
+                cause?: components["schemas"]["FailureCause"] | null;
+                /** @description Only labels that lint speaks against. */
+                linted?: boolean;
+                limit?: number;
+                /** @description The `next` of the page before. */
+                after?: number | null;
+            };
+            header?: never;
+            path: {
+                job: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobLabels"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_answer_api_v1_labels__label__answer_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                label: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptAnswer"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    queue_api_v1_saes__sae__queue_get: {
+        parameters: {
+            query?: {
+                /** @description Number, name or start of the uid; the SAE's newest run without it. */
+                run?: string | null;
+                /** @description A filter, as in: -is:dead density:1e-4..1e-2 */
+                q?: string;
+                order?: components["schemas"]["QueueOrder"];
+                /** @description Whose skips are left out and whose progress is told; nobody's without. */
+                reviewer?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                sae: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewQueue"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    review_api_v1_saes__sae__features__feature_index__reviews_post: {
+        parameters: {
+            query?: {
+                /** @description Number, name or start of the uid; the SAE's newest run without it. */
+                run?: string | null;
+            };
+            header?: never;
+            path: {
+                sae: string;
+                feature_index: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AcceptLabel"] | components["schemas"]["RejectLabel"] | components["schemas"]["WriteLabel"] | components["schemas"]["SkipFeature"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reviewed"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    undo_api_v1_saes__sae__reviews_undo_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sae: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Undo"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reviewed"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    steps_api_v1_saes__sae__reviews_get: {
+        parameters: {
+            query?: {
+                /** @description Whose steps are meant; everybody's without it. */
+                reviewer?: string;
+                limit?: number;
+                /** @description The `next` of the page before. */
+                after?: number | null;
+            };
+            header?: never;
+            path: {
+                sae: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JournalEntries"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    categories_api_v1_saes__sae__categories_get: {
+        parameters: {
+            query?: {
+                /** @description Start of the path, as in: Language > Sy */
+                prefix?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                sae: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Categories"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_templates_api_v1_templates_get: {
+        parameters: {
+            query?: {
+                favorites_only?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptTemplates"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_api_v1_templates_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTemplate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptTemplate"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    variables_api_v1_templates_variables_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptVariables"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    validate_api_v1_templates_validate_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewWording"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WordingCheck"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_api_v1_templates_export_get: {
+        parameters: {
+            query?: {
+                /** @description Number, name or start of the uid; all without it. */
+                template?: string[] | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptTemplateFile"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_file_api_v1_templates_import_post: {
+        parameters: {
+            query?: {
+                /** @description Give templates of the same names a new version. */
+                update?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptTemplates"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_version_api_v1_templates_of_version__version_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                version_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptTemplate"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_api_v1_templates__template__get: {
+        parameters: {
+            query?: {
+                /** @description An older version; the newest without it. */
+                version?: number | null;
+            };
+            header?: never;
+            path: {
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptTemplate"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_api_v1_templates__template__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    edit_api_v1_templates__template__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptTemplate"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    versions_api_v1_templates__template__versions_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptVersions"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    clone_api_v1_templates__template__clone_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateClone"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptTemplate"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    make_default_api_v1_templates__template__default_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptTemplate"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    mark_favorite_api_v1_templates__template__favorite_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                template: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateMark"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptTemplate"];
                 };
             };
             /** @description Forbidden */

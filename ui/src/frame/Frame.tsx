@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useParams } from "@tanstack/react-router";
-import { BarChart3, LibraryBig, ListChecks } from "lucide-react";
+import { BarChart3, ClipboardCheck, FileText, LibraryBig, ListChecks, Tags } from "lucide-react";
 import { Suspense, lazy, useState } from "react";
 
 import { healthQuery, runsQuery } from "../api/queries";
@@ -28,6 +28,9 @@ export function Frame() {
   useKeys("Everywhere", {
     "g l": ["Go to the library", () => void navigate({ to: "/" })],
     ...(sae ? { "g f": ["Go to the features", () => void navigate({ to: "/s/$sae/features", params: { sae } })] } : {}),
+    ...(sae ? { "g r": ["Go to the review queue", () => void navigate({ to: "/s/$sae/review", params: { sae } })] } : {}),
+    ...(sae ? { "g b": ["Go to labeling", () => void navigate({ to: "/s/$sae/label", params: { sae } })] } : {}),
+    "g t": ["Go to the templates", () => void navigate({ to: "/templates" })],
     "g j": ["Go to the jobs", () => void navigate({ to: "/jobs" })],
     T: ["Next theme: system, light, dark", () => setTheme(nextTheme(theme))],
     "?": ["Show these shortcuts", () => setHelpOpen(true)],
@@ -79,6 +82,19 @@ function Rail({ sae }: { sae: string | undefined }) {
           <BarChart3 size={19} aria-hidden />
         </Link>
       )}
+      {sae && (
+        <Link to="/s/$sae/label" params={{ sae }} className={railLink} activeOptions={{ includeSearch: false }} title="Label (g b)" aria-label="Label">
+          <Tags size={19} aria-hidden />
+        </Link>
+      )}
+      {sae && (
+        <Link to="/s/$sae/review" params={{ sae }} className={railLink} activeOptions={{ includeSearch: false }} title="Review (g r)" aria-label="Review">
+          <ClipboardCheck size={19} aria-hidden />
+        </Link>
+      )}
+      <Link to="/templates" className={railLink} activeOptions={{ includeSearch: false }} title="Templates (g t)" aria-label="Templates">
+        <FileText size={19} aria-hidden />
+      </Link>
       <Link to="/jobs" className={railLink} activeOptions={{ includeSearch: false }} title="Jobs (g j)" aria-label="Jobs">
         <ListChecks size={19} aria-hidden />
       </Link>

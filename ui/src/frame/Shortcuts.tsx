@@ -1,6 +1,8 @@
 import { useRegisteredKeys } from "../lib/keys";
 import { Dialog } from "../parts/Dialog";
 
+const NAMES: Record<string, string> = { Escape: "Esc", ArrowLeft: "←", ArrowRight: "→" };
+
 /** The sheet of what can be pressed right now, from the one registry. */
 export default function Shortcuts({ onClose }: { onClose: () => void }) {
   const keys = useRegisteredKeys();
@@ -16,7 +18,7 @@ export default function Shortcuts({ onClose }: { onClose: () => void }) {
                 <div key={key.keys} className="contents">
                   <dt>
                     {key.keys.split(" ").map((k) => (
-                      <kbd key={k} className="mr-1 rounded border border-line bg-raised px-1.5 py-px text-xs">{k === "Escape" ? "Esc" : k}</kbd>
+                      <kbd key={k} className="mr-1 rounded border border-line bg-raised px-1.5 py-px text-xs">{NAMES[k] ?? k}</kbd>
                     ))}
                   </dt>
                   <dd>{key.label}</dd>

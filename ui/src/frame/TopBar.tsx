@@ -1,5 +1,5 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useLocation, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { ChevronDown, CircleHelp, Monitor, Moon, Sun } from "lucide-react";
 import type { ReactNode } from "react";
 
@@ -55,6 +55,8 @@ function RunSwitcher() {
   const { sae } = useParams({ strict: false });
   const search = useSearch({ strict: false });
   const navigate = useNavigate();
+  // Who labels or reviews goes on with that in the other run.
+  const screen = useLocation({ select: ({ pathname }) => /\/(label|review)\/?$/.exec(pathname)?.[1] ?? "features" });
   const query = useInfiniteQuery(runsQuery);
   const runs = (query.data?.pages ?? []).flatMap((page) => page.items);
   if (!sae) return <span className="text-sm font-semibold tracking-tight">Featlas</span>;
@@ -66,7 +68,7 @@ function RunSwitcher() {
     isChosen: run.id === current?.id,
     run: () =>
       void navigate({
-        to: "/s/$sae/features",
+        to: `/s/$sae/${screen as "features" | "label" | "review"}`,
         params: { sae: run.sae },
         search: { run: newest(run) ? undefined : String(run.id), q: search.q, sort: search.sort },
       }),

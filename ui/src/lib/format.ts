@@ -58,6 +58,14 @@ export function duration(seconds: number | null | undefined): string {
   return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, "0")} min`;
 }
 
+/** Money of an answer is far below a cent: two digits that count, or cents. */
+export function usd(x: number | null | undefined): string {
+  if (x === null || x === undefined || Number.isNaN(x)) return NONE;
+  if (x === 0) return "$0";
+  if (x >= 0.1) return `$${new Intl.NumberFormat("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(x)}`;
+  return `$${trim(x.toFixed(Math.min(12, 1 - Math.floor(Math.log10(x)))))}`;
+}
+
 /** "3 min ago", and the exact instant belongs in a title. */
 export function ago(iso: string, now = Date.now()): string {
   const s = (now - Date.parse(iso)) / 1000;

@@ -20,20 +20,25 @@ function isTyping(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && (TYPES_TEXT.test(target.tagName) || target.isContentEditable);
 }
 
-/** Enter and arrows keep their meaning on what can be pressed. */
-function isPressable(target: EventTarget | null): boolean {
-  return target instanceof Element && target.closest("a,button,summary,[role=menuitem],[role=slider]") !== null;
+/** Enter keeps its meaning on what can be pressed, arrows on what they walk or move. */
+function isTaken(key: string, target: EventTarget | null): boolean {
+  if (!(target instanceof Element)) return false;
+  if (key === "Enter") return target.closest("a,button,summary,[role=menuitem],[role=slider]") !== null;
+  return key.startsWith("Arrow") && target.closest(".tk,[role=menuitem],[role=slider]") !== null;
 }
+
+/** "1-9" stands for any of these digits. */
+const fits = (keys: string, wanted: string): boolean => keys === wanted || (keys === "1-9" && /^[1-9]$/.test(wanted));
 
 function onKeyDown(event: KeyboardEvent) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isTyping(event.target)) return;
-  if (event.key === "Enter" && isPressable(event.target)) return;
+  if (isTaken(event.key, event.target)) return;
   // A modal dialog owns the keyboard; only keys registered from within one work there.
   const modal = document.querySelector("dialog:modal, [role=menu]:popover-open") !== null;
   const wanted = prefix ? `${prefix} ${event.key}` : event.key;
   window.clearTimeout(prefixTimer);
   prefix = "";
-  const found = [...registered].toReversed().find((key) => key.keys === wanted && (!modal || key.group === "Dialog"));
+  const found = [...registered].toReversed().find((key) => fits(key.keys, wanted) && (!modal || key.group === "Dialog"));
   if (found) {
     event.preventDefault();
     found.run(event);
@@ -66,7 +71,7 @@ export function useKeys(group: string, keys: Record<string, [label: string, run:
   });
   const names = Object.keys(keys).join("|");
   useEffect(() => {
-    const list = names.split("|").map((name) => ({
+    const list = names.split("|").filter(Boolean).map((name) => ({
       keys: name,
       label: latest.current[name]?.[0] ?? "",
       group,

@@ -67,3 +67,43 @@ export const featureSearch = (search: Record<string, unknown>): FeatureSearch =>
   scale: oneOf(search["scale"], SCALES, "linear"),
   breaks: search["breaks"] === "1" ? "1" : undefined,
 });
+
+export const ORDERS = ["doubt", "query"] as const;
+
+export type ReviewSearch = {
+  run?: string | undefined;
+  q?: string | undefined;
+  order?: "query" | undefined;
+  at?: number | undefined;
+  range?: Reach | undefined;
+  scale?: Scale | undefined;
+  breaks?: "1" | undefined;
+};
+
+export const reviewSearch = (search: Record<string, unknown>): ReviewSearch => ({
+  run: text(search["run"]),
+  q: text(search["q"]),
+  order: oneOf(search["order"], ORDERS, "doubt") as "query" | undefined,
+  at: index(search["at"]),
+  range: oneOf(search["range"], RANGES, "snippet"),
+  scale: oneOf(search["scale"], SCALES, "linear"),
+  breaks: search["breaks"] === "1" ? "1" : undefined,
+});
+
+export type CompareSearch = { a?: number | undefined; b?: number | undefined; which?: "same" | "all" | undefined };
+
+export const compareSearch = (search: Record<string, unknown>): CompareSearch => ({
+  a: index(search["a"]) || undefined,
+  b: index(search["b"]) || undefined,
+  which: oneOf(search["which"], ["different", "same", "all"], "different") as "same" | "all" | undefined,
+});
+
+/** The run and the feature that a template is shown on, and the versions that are compared. */
+export type TemplateSearch = { run?: string | undefined; at?: number | undefined; from?: number | undefined; to?: number | undefined };
+
+export const templateSearch = (search: Record<string, unknown>): TemplateSearch => ({
+  run: text(search["run"]),
+  at: index(search["at"]),
+  from: index(search["from"]) || undefined,
+  to: index(search["to"]) || undefined,
+});

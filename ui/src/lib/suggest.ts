@@ -31,6 +31,8 @@ const STATES: [string, string][] = [
   ["accepted", "label accepted"],
   ["rejected", "label rejected"],
   ["linted", "label flagged by the linter"],
+  ["stale", "label of an older wording of its template"],
+  ["failed", "no answer of a language model could be used"],
   ["favorite", "marked by somebody"],
   ["null", "random directions, as a control"],
 ];

@@ -41,6 +41,11 @@ function walk(event: KeyboardEvent) {
   to.focus();
 }
 
+const HIDE = "featlas:hide-tip";
+
+/** For who takes what is under the pointer away, which tells nobody. */
+export const hideTip = () => document.dispatchEvent(new Event(HIDE));
+
 /** The one tooltip of the product: for tokens, and for whatever carries data-tip. */
 export function Tip() {
   const [shown, setShown] = useState<Shown | null>(null);
@@ -65,6 +70,7 @@ export function Tip() {
     document.addEventListener("keydown", onKey);
     document.addEventListener("scroll", hide, true);
     document.addEventListener("pointerdown", hide);
+    document.addEventListener(HIDE, hide);
     return () => {
       document.removeEventListener("pointerover", show);
       document.removeEventListener("focusin", show);
@@ -72,6 +78,7 @@ export function Tip() {
       document.removeEventListener("keydown", onKey);
       document.removeEventListener("scroll", hide, true);
       document.removeEventListener("pointerdown", hide);
+      document.removeEventListener(HIDE, hide);
     };
   }, []);
 

@@ -44,7 +44,7 @@ def features(  # a query string has as many parameters as it has
         return schemas.FeaturePage(
             run=shapes.run_brief(of_run, of_sae),
             snapshot=snapshot_id,
-            query=_read_query(q, selection),
+            query=read_query(q, selection),
             n_matches=page.n_matches,
             n_features=of_run.n_features,
             items=_rows(here, session, of_sae, of_run, page.feature_index.tolist()),
@@ -86,7 +86,7 @@ def matches(  # a query string has as many parameters as it has
         "run": of_run.id,
         "n_matches": len(order),
         "n_features": of_run.n_features,
-        "query": _read_query(q, selection).model_dump(mode="json"),
+        "query": read_query(q, selection).model_dump(mode="json"),
         "rows": [row.model_dump(mode="json") for row in first],
     }
     return Response(pack_block(header, {"feature_index": order}), media_type=MEDIA_TYPE)
@@ -159,7 +159,8 @@ def _rows(here: Here, session, sae: StoredSae, run: Run, indices: list[int]) -> 
     ]
 
 
-def _read_query(text: str, selection: Selection) -> schemas.ReadQuery:
+def read_query(text: str, selection: Selection) -> schemas.ReadQuery:
+    """A query's text as it was understood, in parts."""
     parts = [
         schemas.QueryPart(
             text=text[part.span.start : part.span.end],

@@ -15,7 +15,7 @@ from featlas.specs import LabelSpec, Spec
 from featlas.store import jobs as job_store
 from featlas.store.job_views import fetch_job, find_unfinished, list_events
 from featlas.store.job_views import list_jobs as list_stored
-from featlas.store.runs import pin_run
+from featlas.store.labelings import enqueue_labeling
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -42,8 +42,9 @@ def start(new: schemas.NewJob, here: Here) -> schemas.Job:
     """Ask for work: a kind of job and its Spec, the same as the CLI's. The same work is not queued twice."""
     spec = _read_spec(here, new)
     if isinstance(spec, LabelSpec):
-        with here.store.read() as session:
-            spec = pin_run(session, spec)
+        job = enqueue_labeling(here.store, spec, code_version=here.version)
+        here.wake(job.id)
+        return shapes.job_of(job)
     known = find_unfinished(here.store, new.kind, spec.content_hash())
     if known is not None and known.state in (JobState.QUEUED, JobState.RUNNING):
         raise ConflictError(f"job {known.id} does the same and is {known.state}; watch that one, or cancel it first")

@@ -1,4 +1,4 @@
-"""What people say of a feature: add a label, accept, reject or restore one; nothing is ever overwritten."""
+"""What people say of a feature: add a label, accept, reject or restore one, star it; nothing is ever overwritten."""
 
 from fastapi import APIRouter
 
@@ -63,6 +63,15 @@ def reject(label: int, review: schemas.Review, here: Here) -> schemas.FeatureLab
 def restore(label: int, review: schemas.Review, here: Here) -> schemas.FeatureLabels:
     """Bring an older label back into force, as a new entry of the history."""
     state = labels.restore_label(here.store, label, by=review.reviewed_by, expected_rev=review.expected_rev)
+    return _with_history(here, state)
+
+
+@router.post("/saes/{sae}/features/{feature_index}/favorite")
+def mark_favorite(sae: str, feature_index: int, mark: schemas.FavoriteMark, here: Here) -> schemas.FeatureLabels:
+    """Mark a feature as a favourite, or as one no longer; its labels stay as they are."""
+    with here.store.read() as session:
+        sae_id = fetch_sae(session, sae).id
+    state = labels.set_favorite(here.store, sae_id, feature_index, mark.is_favorite, expected_rev=mark.expected_rev)
     return _with_history(here, state)
 
 

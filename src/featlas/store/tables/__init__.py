@@ -10,7 +10,7 @@ from featlas.store.tables.facts import (
     SnapshotRow,
 )
 from featlas.store.tables.inputs import CorpusRow, DocumentRow, ModelRow, SaeRow, TokenizerRow
-from featlas.store.tables.opinions import FeatureStateRow, LabelRow, ScoreRow, fold, label_search_text
+from featlas.store.tables.opinions import FeatureStateRow, LabelRow, ReviewActionRow, ScoreRow, fold, label_search_text
 from featlas.store.tables.templates import (
     ExtractionTemplateRow,
     LlmResponseRow,
@@ -37,6 +37,7 @@ __all__ = [
     "ModelRow",
     "PromptTemplateRow",
     "PromptTemplateVersionRow",
+    "ReviewActionRow",
     "Row",
     "RunRow",
     "SaeRow",

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
-from featlas.domain import LabelSource, LabelStatus, ReviewState
+from featlas.domain import FailureCause, LabelSource, LabelStatus, ReviewAction, ReviewState
 from featlas.store.tables.types import (
     NEVER_REUSED,
     BigKey,
@@ -38,6 +38,7 @@ class LabelRow(Row):
     __tablename__ = "labels"
     __table_args__: Any = (
         Index(None, "sae_id", "feature_index"),
+        Index(None, "labeling_job_id", "feature_index"),
         CheckConstraint("confidence >= 0 AND confidence <= 1", name="confidence"),
         NEVER_REUSED,
     )
@@ -47,12 +48,13 @@ class LabelRow(Row):
     sae_id: Mapped[int] = mapped_column(BigKey, ForeignKey("saes.id", ondelete="CASCADE"))
     feature_index: Mapped[int]
     evidence_run_id: Mapped[int | None] = mapped_column(BigKey, ForeignKey("runs.id", ondelete="SET NULL"), index=True)
-    labeling_job_id: Mapped[int | None] = mapped_column(BigKey, ForeignKey("jobs.id", ondelete="SET NULL"), index=True)
+    labeling_job_id: Mapped[int | None] = mapped_column(BigKey, ForeignKey("jobs.id", ondelete="SET NULL"))
     semantic_label: Mapped[str | None] = mapped_column(Text)
     category_label: Mapped[str | None] = mapped_column(Text)
     explanation: Mapped[str | None] = mapped_column(Text)
     confidence: Mapped[float | None]
     status: Mapped[LabelStatus] = mapped_column(checked(LabelStatus, "status"))
+    failure_cause: Mapped[FailureCause | None] = mapped_column(checked(FailureCause, "failure_cause"))
     source: Mapped[LabelSource] = mapped_column(checked(LabelSource, "source"))
     provider: Mapped[str | None] = mapped_column(String(64))
     model: Mapped[str | None] = mapped_column(Text)
@@ -61,6 +63,8 @@ class LabelRow(Row):
     )
     evidence_hash: Mapped[str | None] = mapped_column(String(64))
     evidence: Mapped[JsonOrNone]
+    # The answer in llm_responses that it was read from; no foreign key, because answers may be cleared.
+    response_key: Mapped[str | None] = mapped_column(String(64))
     n_tokens_in: Mapped[Count | None]
     n_tokens_out: Mapped[Count | None]
     cost_micro_usd: Mapped[Count | None]
@@ -108,6 +112,29 @@ class FeatureStateRow(Row):
         labels = {"semantic_label": self.semantic_label, "category_label": self.category_label, key: value}
         self.search_text = label_search_text(**labels)
         return value
+
+
+class ReviewActionRow(Row):
+    """One step of a person through the review queue, with what it changed, so that it can be taken back.
+
+    `label_id` is the label that was accepted or rejected, or the one that was written; null for a skip. `created_at` is
+    the label's `reviewed_at` as the step left it. `before` is what undoing needs: `label_in_force` and its `score`, and
+    of an accepted or rejected label the `review` (review_state, reject_reason, reviewed_by, reviewed_at as ISO 8601).
+    """
+
+    __tablename__ = "review_actions"
+    __table_args__: Any = (Index(None, "sae_id", "reviewer", "id"), NEVER_REUSED)
+
+    id: Mapped[Id]
+    uid: Mapped[Uid]
+    sae_id: Mapped[int] = mapped_column(BigKey, ForeignKey("saes.id", ondelete="CASCADE"))
+    feature_index: Mapped[int]
+    action: Mapped[ReviewAction] = mapped_column(checked(ReviewAction, "action"))
+    label_id: Mapped[int | None] = mapped_column(BigKey, ForeignKey("labels.id", ondelete="CASCADE"), index=True)
+    before: Mapped[JsonOrNone]
+    reviewer: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[CreatedAt]
+    undone_at: Mapped[InstantOrNone]
 
 
 class ScoreRow(Row):

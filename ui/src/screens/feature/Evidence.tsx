@@ -6,20 +6,21 @@ import { SCALES, type Scale } from "../../lib/segments";
 import { Segmented } from "../../parts/small";
 import { Band } from "./Band";
 
-type Props = { feature: Feature; search: FeatureSearch; onChange: (next: Partial<FeatureSearch>) => void };
+/** `hasReachKeys`: digits choose how much text is shown. */
+type Props = { feature: Feature; search: FeatureSearch; hasReachKeys?: boolean; onChange: (next: Partial<FeatureSearch>) => void };
 
 const SHADES: Record<Scale, string> = { linear: "Colour by the share of the maximum (h)", log: "Colour by octaves below the maximum (h)", percentile: "Colour by the share of firings that are weaker (h)" };
-const REACH: Record<Reach, string> = { stacked: "One line each, peaks in a column (1)", snippet: "The peak and some text around it (2)", full: "The whole context (3)" };
+const REACH: Record<Reach, string> = { stacked: "One line each, peaks in a column", snippet: "The peak and some text around it", full: "The whole context" };
 
 /** The examples, band by band: where it is strongest, where it is weak, and where it is silent although one might think. */
-export function Evidence({ feature, search, onChange }: Props) {
+export function Evidence({ feature, search, hasReachKeys = true, onChange }: Props) {
   const { range = "snippet", scale = "linear" } = search;
   const named = search.band ? search.band.split(",") : [];
   return (
     <section aria-label="Examples">
       <div className="mb-2 flex flex-wrap items-center gap-2">
         <h2 className="mr-auto text-sm">Examples</h2>
-        <Segmented label="How much text" value={range} onChange={(next) => onChange({ range: next === "snippet" ? undefined : next })} options={RANGES.map((value) => ({ value, text: value[0]!.toUpperCase() + value.slice(1), title: REACH[value] }))} />
+        <Segmented label="How much text" value={range} onChange={(next) => onChange({ range: next === "snippet" ? undefined : next })} options={RANGES.map((value, i) => ({ value, text: value[0]!.toUpperCase() + value.slice(1), title: hasReachKeys ? `${REACH[value]} (${i + 1})` : REACH[value] }))} />
         <Segmented
           label="Colour scale" value={scale} onChange={(next) => onChange({ scale: next === "linear" ? undefined : next })}
           options={SCALES.map((value) => ({ value, text: value[0]!.toUpperCase() + value.slice(1), title: SHADES[value] }))}

@@ -1,14 +1,19 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { Check, History, Pencil, X } from "lucide-react";
+import { Link } from "@tanstack/react-router";
+import { Check, ClipboardCheck, History, Pencil, X } from "lucide-react";
 import { useState } from "react";
 
 import { post } from "../../api/client";
+import { keepLabels, readAgain } from "../../api/labels";
 import type { Feature, FeatureLabels, Label } from "../../api/types";
+import { causeWords } from "../../lib/causes";
 import * as format from "../../lib/format";
+import { lintText } from "../../lib/lint";
 import { ReviewGlyph, SourceGlyph } from "../../parts/small";
 import { ErrorNote } from "../../parts/states";
 import { LabelForm } from "./LabelForm";
 import { Panel } from "./Panel";
+import { Provenance } from "./Provenance";
 import { RejectForm } from "./RejectForm";
 
 export type Decision = { label: Label; verb: "accept" | "reject" | "restore"; reason?: string };
@@ -16,13 +21,7 @@ export type Decision = { label: Label; verb: "accept" | "reject" | "restore"; re
 /** After a change of labels: the page shows the new state at once, lists ask again. */
 export function useKeepLabels(feature: Feature) {
   const client = useQueryClient();
-  return (labels: FeatureLabels) => {
-    client.setQueriesData<Feature>(
-      { predicate: ({ queryKey: [kind, sae, , index] }) => kind === "feature" && sae === feature.sae.uid && index === feature.feature_index },
-      (before) => before && { ...before, labels },
-    );
-    for (const name of ["matches", "facets", "row", "runs"]) void client.invalidateQueries({ queryKey: [name], refetchType: name === "row" ? "none" : "active" });
-  };
+  return (labels: FeatureLabels) => keepLabels(client, feature.sae.uid, labels);
 }
 
 export function LabelsPanel({ feature }: { feature: Feature }) {
@@ -38,14 +37,19 @@ export function LabelsPanel({ feature }: { feature: Feature }) {
       setRejecting(null);
     },
     // Somebody else was faster: show what they did before one decides again.
-    onError: () => void client.invalidateQueries({ queryKey: ["feature", feature.sae.uid] }),
+    onError: () => void readAgain(client, feature.sae.uid, feature.feature_index),
   });
   const decide = (decision: Decision) => review.mutate(decision);
   const others = labels.items.filter((label) => label.id !== labels.current?.id);
   return (
     <Panel
       title="Label"
-      aside={editing === null && <button type="button" className="btn btn-quiet -my-1 text-xs" onClick={() => setEditing(labels.current ?? "new")}><Pencil size={12} aria-hidden /> {labels.current ? "Edit" : "Write one"}</button>}
+      aside={editing === null && (
+        <>
+          {labels.current?.review_state === "unreviewed" && <Link className="btn btn-quiet -my-1 text-xs" to="/s/$sae/review" params={{ sae: feature.sae.uid }} search={{ run: String(feature.run.id), at: feature.feature_index }} title="Nobody has judged it yet: to its place in the review queue"><ClipboardCheck size={12} aria-hidden /> Review</Link>}
+          <button type="button" className="btn btn-quiet -my-1 text-xs" onClick={() => setEditing(labels.current ?? "new")}><Pencil size={12} aria-hidden /> {labels.current ? "Edit" : "Write one"}</button>
+        </>
+      )}
     >
       <div className="card divide-y divide-line">
         {editing !== null && <div className="p-3"><LabelForm feature={feature} from={editing === "new" ? null : editing} onDone={() => setEditing(null)} /></div>}
@@ -79,13 +83,13 @@ function LabelEntry({ label, isBusy, isCurrent = false, onDecide, onReject }: En
       <div className="flex items-start gap-1.5">
         <span className="mt-1"><SourceGlyph source={label.source} /></span>
         <p className={`min-w-0 flex-1 text-sm [overflow-wrap:anywhere] ${isRejected ? "text-muted line-through" : "font-medium"}`}>
-          {label.semantic_label ?? <span className="font-normal text-muted">{label.status === "abstained" ? "abstained: the evidence says nothing" : "failed"}</span>}
+          {label.semantic_label ?? <span className="font-normal text-muted">{label.status === "abstained" ? "abstained: the evidence says nothing" : `failed: ${causeWords(label.failure_cause ?? "no cause is known").what.toLowerCase()}`}</span>}
         </p>
         <span className="mt-1"><ReviewGlyph state={label.review_state} /></span>
       </div>
       {label.category_label && <p className="mt-0.5 text-xs text-muted">{label.category_label}</p>}
       {label.explanation && <p className="mt-1 text-sm">{label.explanation}</p>}
-      {label.lint.length > 0 && <p className="mt-1 text-xs text-bad">{label.lint.join("; ")}</p>}
+      {label.lint.length > 0 && <p className="mt-1 text-xs text-bad">{label.lint.map(lintText).join("; ")}</p>}
       {isRejected && label.reject_reason && <p className="mt-1 text-xs text-muted">Rejected: {label.reject_reason}</p>}
       <Provenance label={label} />
       <div className="mt-1.5 flex flex-wrap gap-1">
@@ -94,23 +98,5 @@ function LabelEntry({ label, isBusy, isCurrent = false, onDecide, onReject }: En
         {isText && !isCurrent && <button type="button" className="btn min-h-6 px-2 text-xs" disabled={isBusy} onClick={() => onDecide({ label, verb: "restore" })}>Restore</button>}
       </div>
     </article>
-  );
-}
-
-function Provenance({ label }: { label: Label }) {
-  const who = label.source === "human" ? (label.created_by ?? "a person") : [label.provider ?? label.source, label.model].filter(Boolean).join(", ");
-  const details = [
-    `source: ${label.source}`,
-    label.evidence_run !== null && `evidence: run ${label.evidence_run}`,
-    label.job !== null && `job ${label.job}`,
-    label.confidence !== null && `confidence ${format.value(label.confidence)}`,
-    label.created_at,
-    label.evidence && JSON.stringify(label.evidence).slice(0, 400),
-  ].filter((line): line is string => typeof line === "string");
-  return (
-    <p className="mt-1 text-xs text-muted" data-tip={details.join("\n")} tabIndex={0}>
-      by {who} · {format.ago(label.created_at)}
-      {label.confidence !== null && ` · confidence ${format.percent(label.confidence)}`}
-    </p>
   );
 }

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
-import { getRouteApi } from "@tanstack/react-router";
-import { LayoutGrid, ListFilter, Rows3 } from "lucide-react";
+import { getRouteApi, Link } from "@tanstack/react-router";
+import { ClipboardCheck, LayoutGrid, ListFilter, Rows3, Tags } from "lucide-react";
 import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 
 import { ApiError } from "../../api/client";
@@ -126,11 +126,13 @@ export function FeaturesScreen() {
         </aside>
         <section aria-label="Matches" aria-busy={query.isFetching} className={`flex min-w-0 flex-1 flex-col bg-surface ${isPale ? "stale" : ""}`}>
           <div className="flex h-10 shrink-0 items-center gap-2 border-b border-line px-3">
-            <button type="button" className="btn lg:hidden" onClick={() => setFilterOpen(true)}><ListFilter size={14} aria-hidden /> Filters</button>
+            <button type="button" className="btn max-sm:px-2 lg:hidden" onClick={() => setFilterOpen(true)}><ListFilter size={14} aria-hidden /> <span className="max-sm:sr-only">Filters</span></button>
             <p className="num min-w-0 truncate text-sm">
-              {matches && <><strong className="font-semibold">{whole(ids.length)}</strong> <span className="text-muted">of {whole(matches.n_features)}<span className="max-sm:hidden"> features</span></span></>}
+              {matches && <><strong className="font-semibold">{whole(ids.length)}</strong> <span className="text-muted max-sm:hidden">of {whole(matches.n_features)} features</span></>}
             </p>
             <div className="ml-auto flex items-center gap-2">
+              {ids.length > 0 && <Link to="/s/$sae/label" params={{ sae }} search={{ run: search.run, q: asked }} preload={false} className="btn max-sm:px-2" title="Label these features"><Tags size={14} aria-hidden /> <span className="max-sm:sr-only">Label…</span></Link>}
+              {ids.length > 0 && <Link to="/s/$sae/review" params={{ sae }} search={{ run: search.run, q: asked }} className="btn max-sm:px-2" title="Review the labels of these features"><ClipboardCheck size={14} aria-hidden /> <span className="max-sm:sr-only">Review</span></Link>}
               <SortMenu keys={matches?.query.sort ?? []} onChange={(key) => change({ sort: key === "-activation_frequency" ? undefined : key, at: undefined })} />
               <Segmented
                 label="View" value={view} onChange={(next) => change({ view: next === "cards" ? next : undefined, at: here })}

@@ -7,10 +7,12 @@ import { useKeys } from "../../lib/keys";
 import { accept, suggest, type Suggestion } from "../../lib/suggest";
 import { causeOf } from "../../parts/states";
 
-type Props = { q: string; parts: QueryPart[]; error: Error | null; isBusy: boolean; onChange: (q: string) => void };
+type Props = { q: string; parts: QueryPart[]; error: Error | null; isBusy: boolean; group?: string; placeholder?: string; onChange: (q: string) => void };
+
+const USUAL = 'Filter features:  court  ·  token:" court"  ·  density:1e-4..1e-2  ·  is:labeled';
 
 /** The query as text, and as chips that can be taken out one by one. */
-export function QueryBar({ q, parts, error, isBusy, onChange }: Props) {
+export function QueryBar({ q, parts, error, isBusy, group = "List", placeholder = USUAL, onChange }: Props) {
   const [text, setText] = useState(q);
   const [chosen, setChosen] = useState(-1);
   const [found, setFound] = useState<Suggestion[]>([]);
@@ -21,7 +23,7 @@ export function QueryBar({ q, parts, error, isBusy, onChange }: Props) {
     setSeen(q);
     setText(q);
   }
-  useKeys("List", { "/": ["Write a query", () => field.current?.select()] });
+  useKeys(group, { "/": ["Write a query", () => field.current?.select()] });
 
   const look = (value: string, cursor: number | null) => {
     setFound(suggest(value, cursor ?? value.length));
@@ -63,7 +65,7 @@ export function QueryBar({ q, parts, error, isBusy, onChange }: Props) {
       <div className="relative">
         <Search size={15} className="pointer-events-none absolute top-2.5 left-2.5 text-muted" aria-hidden />
         <input
-          ref={field} type="text" value={text} placeholder='Filter features:  court  ·  token:" court"  ·  density:1e-4..1e-2  ·  is:labeled'
+          ref={field} type="text" value={text} placeholder={placeholder}
           className="field h-9 w-full pr-20 pl-8 font-mono text-[13px]" spellCheck={false} autoComplete="off" autoCapitalize="off"
           role="combobox" aria-label="Query" aria-expanded={found.length > 0} aria-controls={list} aria-autocomplete="list"
           aria-activedescendant={chosen >= 0 ? `${list}-${chosen}` : undefined} aria-invalid={error !== null}

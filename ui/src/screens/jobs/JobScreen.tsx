@@ -1,7 +1,7 @@
 import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { ArrowRight } from "lucide-react";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 
 import { ApiError, get } from "../../api/client";
 import { jobQuery, runsQuery } from "../../api/queries";
@@ -16,6 +16,7 @@ import { Bones, Empty, ErrorNote } from "../../parts/states";
 import { JobActions } from "./JobActions";
 import { jobName } from "./jobName";
 
+const LabelingPart = lazy(() => import("./labeling/LabelingPart"));
 const route = getRouteApi("/jobs/$job");
 const POLL_MS = 2000;
 
@@ -58,8 +59,9 @@ function JobPage({ text }: { text: string }) {
   if (query.isError && !job) return <div className="p-6"><ErrorNote error={query.error} retry={() => void query.refetch()} /></div>;
   if (!job) return <div className="mx-auto max-w-4xl p-6"><Bones rows={6} className="h-10" /></div>;
   const progress = readProgress(job.progress);
+  const isLabeling = job.kind === "labeling";
   return (
-    <article className="mx-auto max-w-4xl space-y-5 px-4 py-5 sm:px-6">
+    <article className={`mx-auto space-y-5 px-4 py-5 sm:px-6 ${isLabeling ? "max-w-6xl" : "max-w-4xl"}`}>
       <header className="flex flex-wrap items-start gap-3">
         <div className="min-w-0 flex-1 basis-64">
           <p className="text-xs text-muted"><Link to="/jobs" className="hover:underline">Jobs</Link> / <span className="num">#{job.id}</span></p>
@@ -75,8 +77,9 @@ function JobPage({ text }: { text: string }) {
           <div className="mt-2"><Copy text={`${job.error_class}: ${job.error_message}`} label="Copy" /></div>
         </section>
       )}
-      {progress && <ProgressPanel progress={progress} isOver={isOver(job.state)} />}
-      {job.run !== null && <RunLink job={job} />}
+      {progress && <ProgressPanel progress={isLabeling ? { ...progress, figures: [] } : progress} isOver={isOver(job.state)} />}
+      {isLabeling && <Suspense fallback={<Bones rows={5} className="h-9" />}><LabelingPart job={job} /></Suspense>}
+      {job.run !== null && !isLabeling && <RunLink job={job} />}
       <Events events={events} />
       <details className="card px-3.5 py-2.5 text-sm">
         <summary className="font-medium">Spec</summary>
