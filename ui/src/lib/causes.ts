@@ -1,9 +1,9 @@
 /** Why an answer did not come or could not be used, in words, and what can be done about it. */
 import type { Schemas } from "../api/client";
 
-export type FailureCause = Schemas["FailureCause"];
+type FailureCause = Schemas["FailureCause"];
 
-export const CAUSES: Record<FailureCause, { what: string; todo: string }> = {
+const CAUSES: Record<FailureCause, { what: string; todo: string }> = {
   refused: { what: "The model refused", todo: "Another model or template may answer." },
   bad_answer: { what: "No label could be read from the answer", todo: "The model was asked once more; one that keeps to a JSON schema does better." },
   truncated: { what: "The answer was cut off", todo: "Allow longer answers." },

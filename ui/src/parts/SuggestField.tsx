@@ -51,7 +51,7 @@ export function SuggestField({ label, value, offers, onChange, maxLength, placeh
         }}
         onClick={() => setOpen(true)} onBlur={() => setOpen(false)} onKeyDown={onKeyDown}
       />
-      <span id={list} role="listbox" aria-label={`${label}: what it could be`} hidden={n === 0} className="card absolute z-30 mt-1 block max-h-60 w-full overflow-auto p-1 font-normal shadow-(--shadow-high)">
+      <span id={list} role="listbox" aria-label={`Offers: ${label}`} hidden={n === 0} className="card absolute z-30 mt-1 block max-h-60 w-full overflow-auto p-1 font-normal shadow-(--shadow-high)">
         {found.map((offer, i) => (
           <span
             key={offer.text} id={`${list}-${i}`} role="option" aria-selected={i === chosen} tabIndex={-1}

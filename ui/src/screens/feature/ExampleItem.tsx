@@ -32,7 +32,7 @@ export const ExampleItem = memo(function ExampleItem(props: Props) {
   return (
     <li ref={item} className="group grid grid-cols-[4.25rem_minmax(0,1fr)] gap-x-2 px-2 py-1.5 sm:px-3">
       <div className="num relative z-1 flex flex-col bg-surface text-xs">
-        <button type="button" className="relative -ml-1 inline-flex min-h-6 items-center gap-0.5 self-start rounded px-0.5 text-left hover:bg-raised" aria-expanded={isOpen} title="Open the document" onClick={toggle}>
+        <button type="button" className="relative -ml-1 inline-flex min-h-[24px] items-center gap-0.5 self-start rounded px-0.5 text-left hover:bg-raised" aria-expanded={isOpen} title="Open the document" onClick={toggle}>
           <ChevronRight size={13} className={`text-muted transition-transform ${isOpen ? "rotate-90" : ""}`} aria-hidden />
           <span className="font-medium">{example.max_activation === null ? "silent" : format.value(example.max_activation)}</span>
           <span className="sr-only">: {isOpen ? "close" : "open"} the document of example {example.place + 1}</span>

@@ -16,7 +16,7 @@ const NAMES: Record<ProviderName, { name: string; what: string }> = {
   lexical: { name: "No model", what: "from its tokens; offline, free" },
 };
 
-export const providerName = (name: string): string => (name in NAMES ? NAMES[name as ProviderName].name : name);
+const providerName = (name: string): string => (name in NAMES ? NAMES[name as ProviderName].name : name);
 
 const hostOf = (url: string): string => URL.parse(url)?.host ?? url;
 

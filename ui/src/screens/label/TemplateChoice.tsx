@@ -10,7 +10,7 @@ import { Bones, ErrorNote } from "../../parts/states";
 /** A template as a spec names it: by its name, or by its uid where the name could be read as something else. */
 const refOf = (template: PromptTemplate): string => (template.name.includes("@") ? template.uid : template.name);
 
-export function findTemplate(templates: PromptTemplate[], ref: string | undefined): PromptTemplate | undefined {
+function findTemplate(templates: PromptTemplate[], ref: string | undefined): PromptTemplate | undefined {
   if (ref === undefined) return templates.find((one) => one.is_default);
   const bare = ref.split("@")[0];
   return templates.find((one) => one.uid === bare || one.name === bare || String(one.id) === bare);

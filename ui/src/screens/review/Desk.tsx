@@ -152,7 +152,7 @@ function useDeskKeys({ desk, open: openForm, deeds }: Review, { sae, search, isH
 function UndoTrouble({ review: { trouble, deeds } }: { review: Review }) {
   if (trouble === null) return null;
   return (
-    <Notice onClose={deeds.clearTrouble}>
+    <Notice isBad={!("nothing" in trouble)} onClose={deeds.clearTrouble}>
       {"error" in trouble && <><strong className="font-semibold">{trouble.what}</strong> {trouble.error.message}</>}
       {"nothing" in trouble && "Nothing is left to take back: no step of yours stands that Undo could reach."}
       {"overtaken" in trouble && (

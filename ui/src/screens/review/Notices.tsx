@@ -70,10 +70,10 @@ function Go({ feature, canGo, onGo }: { feature: number; canGo: boolean; onGo: (
   return canGo ? <button type="button" className="underline" onClick={() => onGo(feature)}>Back to #{feature}</button> : <>It comes back next.</>;
 }
 
-export function Notice({ children, onClose }: { children: ReactNode; onClose: () => void }) {
+export function Notice({ children, isBad = true, onClose }: { children: ReactNode; isBad?: boolean; onClose: () => void }) {
   return (
-    <div role="alert" className="flex items-start gap-2.5 rounded-lg bg-bad-wash px-3 py-2 text-sm">
-      <CircleAlert size={16} className="mt-0.5 shrink-0 text-bad" aria-hidden />
+    <div role="alert" className={`flex items-start gap-2.5 rounded-lg px-3 py-2 text-sm ${isBad ? "bg-bad-wash" : "bg-raised"}`}>
+      {isBad && <CircleAlert size={16} className="mt-0.5 shrink-0 text-bad" aria-hidden />}
       <div className="min-w-0 flex-1 [overflow-wrap:anywhere]">{children}</div>
       <button type="button" className="flex size-6 shrink-0 items-center justify-center rounded text-muted hover:text-fg" aria-label="Close the message" onClick={onClose}><X size={14} aria-hidden /></button>
     </div>

@@ -8,6 +8,7 @@ import { checkQuery } from "../../api/labelingQueries";
 import type { PromptTemplate, PromptVariables, PromptWording } from "../../api/types";
 import { plural } from "../../lib/format";
 import { announce } from "../../lib/live";
+import type { TemplateSearch } from "../../lib/search";
 import { useSettled } from "../../lib/useSettled";
 import { changesOf, draftOf, sameDraft, sameWording, type Draft } from "../../lib/wording";
 import { Dialog } from "../../parts/Dialog";
@@ -17,16 +18,14 @@ import { EvidenceNumbers, VariableList } from "./Variables";
 import { Versions, WordingDiff } from "./Versions";
 import { insertAt, WordingArea } from "./WordingArea";
 
-export type EditorSearch = { run?: string | undefined; at?: number | undefined; from?: number | undefined; to?: number | undefined };
-
 type Props = {
   /** The template as it is saved; null for a new one, which begins as `start`. */
   saved: PromptTemplate | null;
   start: Draft;
   language: PromptVariables;
-  search: EditorSearch;
+  search: TemplateSearch;
   actions?: ReactNode;
-  onSearch: (next: EditorSearch) => void;
+  onSearch: (next: TemplateSearch) => void;
   onCreated: (template: PromptTemplate) => void;
 };
 

@@ -6,12 +6,13 @@ import { useState } from "react";
 import { ApiError } from "../../api/client";
 import { templateQuery, variablesQuery } from "../../api/labelingQueries";
 import type { PromptEvidence, PromptTemplate, PromptVariables } from "../../api/types";
+import type { TemplateSearch } from "../../lib/search";
 import { useTitle } from "../../lib/title";
 import { draftOf, STARTER, type Draft } from "../../lib/wording";
 import { Menu } from "../../parts/Menu";
 import { Bones, Empty, ErrorNote } from "../../parts/states";
 import { CloneDialog } from "./CloneDialog";
-import { Editor, type EditorSearch } from "./Editor";
+import { Editor } from "./Editor";
 import { DeleteDialog, exportUrl, useTemplateAct } from "./TemplatesScreen";
 
 const route = getRouteApi("/templates/$ref");
@@ -37,7 +38,7 @@ export function TemplateScreen() {
       {query.isError && <ErrorNote error={query.error} retry={() => void query.refetch()} />}
       <Editor
         key={template.id} saved={template} start={draftOf(template)} language={language.data} search={search} actions={<Actions template={template} />}
-        onSearch={(next: EditorSearch) => void navigate({ search: (before) => ({ ...before, ...next }), replace: true })} onCreated={() => {}}
+        onSearch={(next: TemplateSearch) => void navigate({ search: (before) => ({ ...before, ...next }), replace: true })} onCreated={() => {}}
       />
     </Page>
   );
@@ -54,7 +55,7 @@ export function NewTemplateScreen() {
     <Page title="New template">
       <Editor
         saved={null} start={starter(language.data)} language={language.data} search={search}
-        onSearch={(next: EditorSearch) => void navigate({ search: (before) => ({ ...before, ...next }), replace: true })}
+        onSearch={(next: TemplateSearch) => void navigate({ search: (before) => ({ ...before, ...next }), replace: true })}
         onCreated={(made) => void navigate({ to: "/templates/$ref", params: { ref: String(made.id) }, search: { run: search.run, at: search.at }, replace: true })}
       />
     </Page>

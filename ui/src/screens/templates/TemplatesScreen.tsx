@@ -99,7 +99,7 @@ export function TemplatesScreen() {
   );
 }
 
-export function Badge({ children, tip }: { children: string; tip?: string }) {
+function Badge({ children, tip }: { children: string; tip?: string }) {
   return <span className="rounded-full border border-line px-1.5 text-xs leading-[18px] text-muted" data-tip={tip} tabIndex={tip ? 0 : undefined}>{children}</span>;
 }
 

@@ -18,8 +18,6 @@ type DryAnswer = {
 
 const number = (x: unknown): number => (typeof x === "number" ? x : 0);
 
-export const hasDryAnswers = (job: Job): boolean => Array.isArray(job.result?.["answers"]);
-
 /** What a dry run was answered, and what it cost. */
 export function DryAnswers({ job, sae }: { job: Job; sae: string | undefined }) {
   const result = job.result ?? {};
