@@ -163,7 +163,36 @@ class Asking:
         reader = PromptEvidenceReader(self.context.store, run, self.evidence.plan.folder)
         for at in range(0, len(features), _RENDERED_AT_ONCE):
             chunk = features[at : at + _RENDERED_AT_ONCE]
-            yield [self._item(shown) for shown in reader.read(chunk, self.template.wording.evidence)]
+            found = list(reader.read(chunk, self.template.wording.evidence))
+            self._abstain([shown for shown in found if shown.n_fires == 0])
+            yield [self._item(shown) for shown in found if shown.n_fires > 0]
+
+    def _abstain(self, silent: Sequence[PromptEvidence]) -> None:
+        """Features that never fire on the label split have nothing to show: nobody is asked, and they say so."""
+        self.counts["done"] += len(silent)
+        self.counts["abstained"] += len(silent)
+        self.context.progress.advance(len(silent))
+        if not silent or self.spec.dry_run:
+            return
+        labels = [
+            MachineLabel(
+                feature_index=shown.feature_index,
+                status=LabelStatus.ABSTAINED,
+                source=LabelSource.LLM,
+                provider=self.provider.name,
+                semantic_label=None,
+                category_label=None,
+                explanation="It never fires on the label split, so there was nothing to show, and nobody was asked.",
+                evidence_hash=f"silent in {self.evidence.run.uid}",
+                evidence={"n_fires": 0},
+                model=self.spec.asked_model,
+                asked=Asked(self.template.version_id, None, 0, 0, 0 if self.price else None, 0.0),
+            )
+            for shown in silent
+        ]
+        run = self.evidence.run
+        origin = LabelingOrigin(run.sae_id, run.id, self.context.job_id)
+        MachineLabelWriter(self.context.store, origin, self.context.guard).add(labels)
 
     def _item(self, evidence: PromptEvidence) -> Item:
         prompt = render_prompt(self.template.wording, evidence)

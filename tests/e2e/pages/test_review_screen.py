@@ -109,7 +109,7 @@ def test_somebody_else_was_faster(desk: Desk):
     seen = desk.labels(first)
     other = {"action": "write", "reviewer": "Bo", "semantic_label": "what Bo says"}
     desk.api(f"features/{first}/reviews", other)
-    desk.go_on("a")
+    desk.press("a")
     alert = desk.page.get_by_role("alert")
     expect(alert).to_contain_text(f"Somebody else changed #{first} meanwhile")
     expect(alert).to_contain_text("In force now: “what Bo says”, accepted")
@@ -232,6 +232,22 @@ def test_a_failure_does_not_take_the_form_away(desk: Desk):
     assert (step["feature_index"], step["semantic_label"]) == (second, "half a thought")
 
 
+def test_who_has_left_the_screen_is_told_of_a_failure_too(desk: Desk):
+    desk.open()
+    held: list[Route] = []
+    desk.page.route("**/reviews*", lambda route: held.append(route))  # noqa: PLW0108 (Playwright wants a function)
+    first = desk.go_on("a")
+    desk.press("g", "l")
+    expect(desk.page.get_by_role("heading", name="Library")).to_be_visible()
+    held.pop().abort()
+    expect(desk.page.get_by_role("alert")).to_contain_text("A decision of your review was not stored.")
+    desk.page.unroute("**/reviews*")
+    desk.page.get_by_role("link", name="Back to the review").click()
+    desk.shows(first)
+    desk.page.get_by_role("button", name="Try again").click()
+    assert [step["feature_index"] for step in desk.wait_until_stored(1)] == [first]
+
+
 def test_keys_mean_letters_in_a_field_and_forms_are_left_by_esc(desk: Desk):
     desk.open()
     first = desk.at()
@@ -287,6 +303,7 @@ def test_forms_and_messages_are_accessible(desk: Desk):
     expect(desk.page.get_by_role("form", name="Reject")).to_be_visible()
     assert find_violations(desk.page) == []
     desk.press("Escape")
+    expect(desk.page.get_by_role("form")).to_have_count(0)
     desk.page.route("**/reviews*", lambda route: route.abort())
     desk.press("a")
     expect(desk.page.get_by_role("alert")).to_be_visible()

@@ -1,131 +1,40 @@
 """Labels from a language model over a whole run: real HTTP, a real store, and everything that goes wrong."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text as sql
-from tests.builders.made_texts import made_documents, save_documents
-from tests.builders.many_features import save_many_features
-from tests.integration.pipeline.conftest import MakeWorkbench, planted_spec
+from tests.builders.made_texts import made_documents
+from tests.integration.pipeline.conftest import MakeWorkbench
+from tests.integration.pipeline.desk import make_desk
 from tests.integration.pipeline.score_split import remove_score_split
-from tests.integration.pipeline.workbench import PhaseStop, Workbench
+from tests.integration.pipeline.workbench import PhaseStop
 
-from featlas.api.label_preview import plan_labeling, preview_prompt
-from featlas.domain import FailureCause, Label, LabelSource, LabelStatus
+from featlas.api.label_preview import plan_labeling
+from featlas.domain import LabelStatus
 from featlas.errors import InputError, JobPaused
-from featlas.explain.provider import read_provider
-from featlas.pipeline.label import run_labeling
-from featlas.pipeline.shipped_templates import add_shipped_templates
-from featlas.specs import LabelSpec
-from featlas.store.labelings import enqueue_labeling, list_failed, list_job_labels
+from featlas.store.labelings import enqueue_labeling, list_failed
 from featlas.store.labels import HumanLabel, add_human_label, fetch_state
 from featlas.store.prompt_templates import fetch_default, fetch_template
-from featlas.store.runs import Run
 from featlas.testing.chat_scripts import (
-    MIXED_FAILED,
     Answer,
     ChatRequest,
-    Script,
     Status,
     Step,
     answer_label,
     answer_mixed,
     label_answer,
-    mixed_kind,
 )
 from featlas.testing.planted_sae import Planted
-from featlas.testing.scripted_chat import ScriptedChat, counting_with, running_chat_server
-
-CAUSE_OF = {"refuse": FailureCause.REFUSED, "truncate": FailureCause.TRUNCATED, "broken": FailureCause.BAD_ANSWER}
-
-
-@dataclass(frozen=True)
-class Desk:
-    """A finished run of many features, a scripted server, and jobs that ask it."""
-
-    bench: Workbench
-    run: Run
-    chat: ScriptedChat
-
-    def spec(self, **options: Any) -> LabelSpec:
-        return LabelSpec(
-            **{"run": str(self.run.id), "provider": "openai", "concurrency": 16, "rules": False, **options}
-        )
-
-    def label(self, job: Any = None, stop: PhaseStop | None = None, **options: Any) -> tuple[dict[str, Any], int]:
-        """Run a labeling job, a new one or one of before; its result and number."""
-        job = job or enqueue_labeling(self.bench.store, self.spec(**options))
-        spec = LabelSpec.model_validate(job.spec)
-        url = self.chat.url if spec.provider == "anthropic" else self.chat.openai_url
-        keys = {"OPENAI_API_KEY": "sk-test-key", "ANTHROPIC_API_KEY": "sk-test-key"}
-        context = replace(
-            self.bench.context(job.id, stop, stop), open_provider=lambda name: read_provider(name, url, keys)
-        )
-        return run_labeling(spec, context), job.id
-
-    def labels(self, job_id: int) -> dict[int, Label]:
-        with self.bench.store.read() as session:
-            return {label.feature_index: label for label in list_job_labels(session, job_id, limit=100_000)}
-
-    def prompt(self, feature: int, **options: Any) -> str:
-        found = preview_prompt(self.bench.store, self.bench.folder / "artifacts", self.spec(**options), feature)
-        return found.question.user
-
-
-def make_desk(folder: Path, make_workbench: MakeWorkbench, planted: Planted, d_sae: int, texts: list[str]) -> Any:
-    sae = save_many_features(folder / "sae", planted, d_sae)
-    corpus = save_documents(folder / "many.jsonl", texts)
-    shared = {**planted_spec(planted, corpus), "sae": str(sae), "force": True, "null_features": 0}
-    bench = make_workbench(folder, **shared)
-    run = bench.extract()
-    add_shipped_templates(bench.store)
-
-    @contextmanager
-    def desk(script: Script, **options: Any) -> Iterator[Desk]:
-        with running_chat_server(script, **options) as chat:
-            yield Desk(bench, run, chat)
-
-    return desk
+from featlas.testing.scripted_chat import counting_with
 
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory: pytest.TempPathFactory, make_workbench: MakeWorkbench, planted: Planted) -> Any:
     """Opens a desk over some two hundred features."""
     return make_desk(tmp_path_factory.mktemp("few"), make_workbench, planted, 400, made_documents(80))
-
-
-@pytest.mark.parametrize("provider", ["openai", "anthropic"])
-def test_two_thousand_features_and_everything_that_goes_wrong(
-    provider: str, tmp_path: Path, make_workbench: MakeWorkbench, planted: Planted
-) -> None:
-    d_sae = 5200 if provider == "openai" else 900
-    open_desk = make_desk(tmp_path, make_workbench, planted, d_sae, made_documents(120))
-    with open_desk(answer_mixed) as desk:
-        result, job_id = desk.label(provider=provider)
-        labels = desk.labels(job_id)
-        roots = Counter(request.root for request in desk.chat.requests)
-    assert result["n_features"] == len(labels) >= (2000 if provider == "openai" else 300)
-    expected = {feature: desk.prompt(feature, provider=provider) for feature in labels}
-    assert set(expected.values()) == set(roots)
-    for feature, label in labels.items():
-        kind = mixed_kind(expected[feature])
-        if kind in MIXED_FAILED:
-            assert (label.status, label.failure_cause) == (LabelStatus.FAILED, CAUSE_OF[kind])
-            assert label.semantic_label is None
-        else:
-            assert label.status is LabelStatus.LABELED
-            assert label.semantic_label is not None
-            assert label.semantic_label in label_answer(expected[feature])
-            assert (label.source, label.provider) == (LabelSource.LLM, provider)
-            assert label.response_key == label.evidence_hash
-    by_cause = Counter(str(label.failure_cause) for label in labels.values() if label.failure_cause)
-    assert dict(by_cause) == result["n_by_cause"]
-    assert result["n_requests"] == len(desk.chat.requests)
 
 
 def test_the_estimate_is_near_what_is_counted_with_a_real_tokenizer(few: Any, smollm2_cache: Path) -> None:
@@ -256,7 +165,8 @@ def test_prompts_do_not_depend_on_the_score_split(
         templates = ("general", "rare", "contrastive", "original")
 
         def prompts() -> list[str]:
-            return [desk.prompt(feature, template=name) for name in templates for feature in range(desk.run.n_features)]
+            everything = range(desk.run.n_features)
+            return [prompt for name in templates for prompt in desk.prompts(everything, name).values()]
 
         before = prompts()
         remove_score_split(desk.bench.store, desk.bench.artifacts_of(desk.run))
@@ -295,7 +205,7 @@ def test_text_that_gives_orders_is_shown_and_not_obeyed(
         assert label.semantic_label is not None
         assert label.semantic_label in label_answer(desk.prompt(feature))
         assert "OWNED" not in f"{label.semantic_label}{label.category_label}{label.explanation}"
-    shown = [desk.prompt(feature) for feature in labels]
+    shown = list(desk.prompts(labels).values())
     assert any("OWNED" in prompt for prompt in shown)
     assert all(prompt.count("What does this feature stand for? Answer") == 1 for prompt in shown)
     for line in "\n".join(shown).splitlines():

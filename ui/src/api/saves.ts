@@ -2,6 +2,7 @@
 import { useSyncExternalStore } from "react";
 
 import { judged } from "../lib/candidates";
+import { setUnstored } from "../lib/unstored";
 import { client } from "./cache";
 import { post } from "./client";
 import { keepLabels, readAgain } from "./labels";
@@ -27,6 +28,8 @@ const listeners = new Set<() => void>();
 
 function change(next: Partial<Saves>) {
   saves = { ...saves, ...next, serial: saves.serial + 1 };
+  const first = saves.failures[0];
+  setUnstored(first ? { n: saves.failures.length, sae: first.step.sae } : null);
   for (const listener of listeners) listener();
 }
 

@@ -73,7 +73,7 @@ export function keepJob(client: QueryClient, job: Job) {
   if (isOld) return;
   void client.invalidateQueries({ queryKey: ["runs"] });
   // What a job wrote shows up in lists that were read before.
-  if (isOver(job.state)) for (const name of ["matches", "facets", "row", "feature", "saes", "plan", "labelings", "templates"]) void client.invalidateQueries({ queryKey: [name] });
+  if (isOver(job.state)) for (const name of ["matches", "facets", "row", "feature", "queue", "saes", "plan", "labelings", "templates"]) void client.invalidateQueries({ queryKey: [name] });
 }
 
 /** All jobs' changes into the cache; says whether lists still have to be asked for. */

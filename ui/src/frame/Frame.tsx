@@ -1,11 +1,12 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { Link, Outlet, useNavigate, useParams } from "@tanstack/react-router";
+import { Link, Outlet, useNavigate, useParams, useRouterState } from "@tanstack/react-router";
 import { BarChart3, ClipboardCheck, FileText, LibraryBig, ListChecks, Tags } from "lucide-react";
 import { Suspense, lazy, useState } from "react";
 
 import { healthQuery, runsQuery } from "../api/queries";
 import { useKeys } from "../lib/keys";
 import { nextTheme, setTheme, useTheme } from "../lib/theme";
+import { useUnstored } from "../lib/unstored";
 import { Bones } from "../parts/states";
 import { Tip } from "../parts/Tip";
 import { JobsPill } from "./JobsPill";
@@ -47,6 +48,7 @@ export function Frame() {
       <Rail sae={sae} />
       <div className="col-start-2 row-start-1 max-sm:col-start-1">
         <Offline />
+        <Unstored />
         <TopBar onHelp={() => setHelpOpen(true)} jobs={<JobsPill />} />
       </div>
       <main id="main" tabIndex={-1} className="col-start-2 row-start-2 min-h-0 overflow-auto outline-none max-sm:col-start-1">
@@ -99,6 +101,19 @@ function Rail({ sae }: { sae: string | undefined }) {
         <ListChecks size={19} aria-hidden />
       </Link>
     </nav>
+  );
+}
+
+/** Decisions of a review that could not be stored are told by its screen, and here to who has left that. */
+function Unstored() {
+  const unstored = useUnstored();
+  const isThere = useRouterState({ select: ({ location }) => location.pathname.endsWith("/review") });
+  if (unstored === null || isThere) return null;
+  return (
+    <p role="alert" className="flex flex-wrap items-center justify-center gap-3 bg-bad-wash px-4 py-1.5 text-sm">
+      {unstored.n === 1 ? "A decision of your review was" : `${unstored.n} decisions of your review were`} not stored.
+      <Link to="/s/$sae/review" params={{ sae: unstored.sae }} className="btn">Back to the review</Link>
+    </p>
   );
 }
 

@@ -33,7 +33,7 @@ export function CandidateList({ labels, candidates, chosen, onChoose }: Props) {
               <span className="mt-px"><SourceGlyph source={label.source} size={12} /></span>
               <span className="min-w-0 flex-1 [overflow-wrap:anywhere]">
                 {labelerOf(label)} {label.status === "abstained" ? "abstained" : `failed: ${causeWords(label.failure_cause ?? "").what.toLowerCase() || "no label"}`}
-                {label.explanation && <>. {label.explanation}</>} <Made label={label} />
+                {label.explanation && <>. {label.explanation}</>} · <Made label={label} />
               </span>
             </li>
           ))}

@@ -143,10 +143,10 @@ function useDeskKeys({ desk, open: openForm, deeds }: Review, { sae, search, isH
     w: ["Marks at line breaks", () => onSearch({ breaks: search.breaks ? undefined : "1" }, true)],
   };
   const writing: Parameters<typeof useKeys>[1] = {
-    x: ["Save the form", () => document.querySelector<HTMLFormElement>("[data-form] form")?.requestSubmit()],
-    Escape: ["Leave the form", deeds.closeForm],
+    x: ["Save the form that is open (in its fields: Enter)", () => document.querySelector<HTMLFormElement>("[data-form] form")?.requestSubmit()],
+    Escape: ["Leave the form", () => openForm && deeds.closeForm()],
   };
-  useKeys("Review", isHeld ? {} : openForm ? writing : looking);
+  useKeys("Review", isHeld ? {} : openForm ? writing : { ...looking, ...writing });
 }
 
 function UndoTrouble({ review: { trouble, deeds } }: { review: Review }) {

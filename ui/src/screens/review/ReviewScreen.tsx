@@ -38,7 +38,6 @@ export function ReviewScreen() {
   const queue = useLastQueue(query.data, sae);
   const isStale = query.isPlaceholderData || (query.isError && !query.data && queue !== undefined);
   const isPale = useLate(isStale);
-  useTitle("Review");
   const change = useCallback(
     (next: Partial<ReviewSearch>, replace = false) => void navigate({ search: (before) => ({ ...before, ...next }), replace }),
     [navigate],
@@ -67,6 +66,7 @@ export function ReviewScreen() {
           </div>
         </div>
       </div>
+      {(!reviewer || !queue) && <PlainTitle />}
       {!reviewer && <div className="mx-auto max-w-sm px-4 py-12"><h2 className="mb-2 text-base">Who reviews?</h2><ReviewerForm name="" /></div>}
       {query.isError && !isBadQuery && <div className="p-3"><ErrorNote error={query.error} what="The queue could not be read." retry={refresh} /></div>}
       {reviewer && !queue && query.isPending && <div className="grid gap-6 p-4 lg:grid-cols-[minmax(0,1fr)_420px]"><Bones rows={9} className="h-12" /><Bones rows={6} className="h-16" /></div>}
@@ -78,6 +78,12 @@ export function ReviewScreen() {
       {isNaming && <Dialog title="Who reviews" label="Who reviews" width="420px" onClose={() => setNaming(false)}><ReviewerForm name={reviewer} onDone={() => setNaming(false)} /></Dialog>}
     </div>
   );
+}
+
+/** The tab's title while there is no feature to name. */
+function PlainTitle() {
+  useTitle("Review");
+  return null;
 }
 
 /** What was last answered stays on screen while another query loads, or cannot be read. */

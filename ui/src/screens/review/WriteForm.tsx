@@ -16,7 +16,7 @@ export function WriteForm({ sae, from, isEdit, onSave, onCancel }: Props) {
     <form onSubmit={submit} className="space-y-2" aria-label={isEdit ? "Edit the label" : "A label of your own"} onKeyDown={(event) => event.key === "Escape" && onCancel()}>
       <LabelFields sae={sae} value={written} onChange={setWritten} />
       <div className="flex items-center gap-1.5">
-        <button type="submit" className="btn btn-main" disabled={!written.semantic_label.trim()} title="Save and go on (Enter)">Save</button>
+        <button type="submit" className="btn btn-main" disabled={!written.semantic_label.trim()} title="Save and go on (Enter, or x outside of the fields)">Save</button>
         <button type="button" className="btn" onClick={onCancel} title="Leave the form (Esc)">Cancel</button>
         <span className="ml-auto text-xs text-muted max-sm:hidden">Enter saves, Esc leaves</span>
       </div>
