@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 from tests.e2e.command import Featlas
 from tests.e2e.crowded import ask, copy_home
 from tests.e2e.many import RUN
@@ -50,6 +50,8 @@ class Desk:
     sae: str
     name: str
     """Of the reviewer; every test has its own, so that their steps do not mix."""
+    on_review: Callable[[Route], None] = Route.continue_
+    """What becomes of a decision on its way to the server."""
 
     @property
     def page(self) -> Page:
@@ -60,6 +62,8 @@ class Desk:
 
     def open(self, search: str = "") -> Locator:
         """The screen at its first feature."""
+        # From the start: a browser that is told to hold requests back lets the next one through.
+        self.page.route("**/reviews*", self._meet)
         self.watched.open(f"s/{self.sae}/review{search}")
         asked = self.page.get_by_label("Your name")
         expect(self.article.or_(asked).first).to_be_visible()
@@ -68,6 +72,9 @@ class Desk:
             self.page.keyboard.press("Enter")
         expect(self.article).to_be_visible()
         return self.article
+
+    def _meet(self, route: Route) -> None:
+        self.on_review(route)
 
     @property
     def article(self) -> Locator:

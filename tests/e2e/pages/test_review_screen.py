@@ -93,7 +93,7 @@ def test_undo_goes_back_all_the_way_and_over_a_reload(desk: Desk):
 def test_a_step_that_was_not_sent_yet_is_taken_back_too(desk: Desk):
     desk.open()
     held: list[Route] = []
-    desk.page.route("**/reviews*", lambda route: held.append(route))  # noqa: PLW0108 (Playwright wants a function)
+    desk.on_review = held.append
     first, second = desk.go_on("a"), desk.go_on("a")
     desk.press("u")
     desk.shows(second)
@@ -140,14 +140,14 @@ def test_what_somebody_has_judged_since_stays_and_the_step_before_can_go(desk: D
 
 def test_what_was_written_comes_back_when_it_cannot_be_stored(desk: Desk):
     desk.open()
-    desk.page.route("**/reviews*", lambda route: route.abort())
+    desk.on_review = Route.abort
     first = desk.at()
     desk.press("n")
     desk.press(*"my own words", "Enter")
     expect(desk.page.get_by_role("alert")).to_contain_text("A decision was not stored.")
     desk.shows(first)
     expect(desk.page.get_by_role("textbox", name="Label", exact=True)).to_have_value("my own words")
-    desk.page.unroute("**/reviews*")
+    desk.on_review = Route.continue_
     desk.go_on("Enter")
     desk.wait_until_stored(1)
     assert desk.labels(first)["current"]["semantic_label"] == "my own words"
@@ -157,7 +157,7 @@ def test_what_was_written_comes_back_when_it_cannot_be_stored(desk: Desk):
 def test_all_that_was_written_comes_back_one_after_the_other(desk: Desk):
     desk.open()
     held: list[Route] = []
-    desk.page.route("**/reviews*", lambda route: held.append(route))  # noqa: PLW0108 (Playwright wants a function)
+    desk.on_review = held.append
     words = desk.page.get_by_role("textbox", name="Label", exact=True)
     features = []
     for text in ("one", "two"):
@@ -167,7 +167,7 @@ def test_all_that_was_written_comes_back_one_after_the_other(desk: Desk):
     for n in range(2):
         desk.wait_for(lambda n=n: len(held) > n)
         held[n].abort()
-    desk.page.unroute("**/reviews*")
+    desk.on_review = Route.continue_
     for text, feature in zip(("one", "two"), features, strict=True):
         desk.shows(feature)
         expect(words).to_have_value(text)
@@ -182,7 +182,7 @@ def test_all_that_failed_is_tried_again_at_once(desk: Desk):
     desk.open()
     waiting = desk.api("queue")["ids"]
     held: list[Route] = []
-    desk.page.route("**/reviews*", lambda route: held.append(route))  # noqa: PLW0108 (Playwright wants a function)
+    desk.on_review = held.append
     for key in "asa":
         desk.go_on(key)
     for n in range(3):  # one is sent after the other
@@ -191,7 +191,7 @@ def test_all_that_failed_is_tried_again_at_once(desk: Desk):
     alert = desk.page.get_by_role("alert")
     expect(alert).to_contain_text("3 decisions were not stored")
     expect(alert).to_contain_text("the store is full")
-    desk.page.unroute("**/reviews*")
+    desk.on_review = Route.continue_
     desk.page.get_by_role("button", name="Try again").click()
     desk.shows(waiting[3])
     found = [(step["feature_index"], step["action"]) for step in desk.wait_until_stored(3)]
@@ -201,7 +201,7 @@ def test_all_that_failed_is_tried_again_at_once(desk: Desk):
 def test_a_key_that_was_meant_for_another_feature_decides_nothing(desk: Desk):
     desk.open()
     held: list[Route] = []
-    desk.page.route("**/reviews*", lambda route: held.append(route))  # noqa: PLW0108 (Playwright wants a function)
+    desk.on_review = held.append
     first = desk.go_on("a")
     desk.page.evaluate(PRESS_AS_SOON_AS_SHOWN, [f"Feature {first}", "s"])
     held.pop().abort()
@@ -209,14 +209,14 @@ def test_a_key_that_was_meant_for_another_feature_decides_nothing(desk: Desk):
     expect(desk.page.get_by_role("alert")).to_contain_text("accept")
     desk.page.wait_for_timeout(700)
     assert (desk.at(), held) == (first, [])
-    desk.page.unroute("**/reviews*")
+    desk.on_review = Route.continue_
     desk.go_on("s")
 
 
 def test_a_failure_does_not_take_the_form_away(desk: Desk):
     desk.open()
     held: list[Route] = []
-    desk.page.route("**/reviews*", lambda route: held.append(route))  # noqa: PLW0108 (Playwright wants a function)
+    desk.on_review = held.append
     first = desk.go_on("a")
     second = desk.at()
     desk.press("n", *"half a thou")
@@ -225,7 +225,7 @@ def test_a_failure_does_not_take_the_form_away(desk: Desk):
     assert desk.at() == second
     desk.press(*"ght")
     expect(desk.page.get_by_role("textbox", name="Label", exact=True)).to_have_value("half a thought")
-    desk.page.unroute("**/reviews*")
+    desk.on_review = Route.continue_
     desk.press("Enter")
     desk.shows(first)
     (step,) = desk.wait_until_stored(1)
@@ -235,13 +235,13 @@ def test_a_failure_does_not_take_the_form_away(desk: Desk):
 def test_who_has_left_the_screen_is_told_of_a_failure_too(desk: Desk):
     desk.open()
     held: list[Route] = []
-    desk.page.route("**/reviews*", lambda route: held.append(route))  # noqa: PLW0108 (Playwright wants a function)
+    desk.on_review = held.append
     first = desk.go_on("a")
     desk.press("g", "l")
     expect(desk.page.get_by_role("heading", name="Library")).to_be_visible()
     held.pop().abort()
     expect(desk.page.get_by_role("alert")).to_contain_text("A decision of your review was not stored.")
-    desk.page.unroute("**/reviews*")
+    desk.on_review = Route.continue_
     desk.page.get_by_role("link", name="Back to the review").click()
     desk.shows(first)
     desk.page.get_by_role("button", name="Try again").click()
@@ -304,7 +304,7 @@ def test_forms_and_messages_are_accessible(desk: Desk):
     assert find_violations(desk.page) == []
     desk.press("Escape")
     expect(desk.page.get_by_role("form")).to_have_count(0)
-    desk.page.route("**/reviews*", lambda route: route.abort())
+    desk.on_review = Route.abort
     desk.press("a")
     expect(desk.page.get_by_role("alert")).to_be_visible()
     assert find_violations(desk.page) == []
@@ -409,6 +409,7 @@ def test_the_name_is_asked_once_and_can_be_changed(desk: Desk):
 def test_ones_steps_are_listed_and_lead_back(desk: Desk):
     desk.open()
     first, second = desk.go_on("a"), desk.go_on("s")
+    desk.wait_until_stored(2)
     desk.press("u")
     desk.shows(second)
     desk.wait_until_stored(1)
