@@ -38,12 +38,16 @@ export const previewQuery = (spec: Spec | null, feature: number | null, wording?
     staleTime: 60_000,
   });
 
-/** A job's counts; `state` is where the job is known to be, so that they are read again when that changes. */
+/**
+ * A job's counts; `state` is where the job is known to be, so that they are read again when that changes.
+ * A job that ended does not stand still: a retry or a person labels what failed in it, so it is read at each visit.
+ */
 export const labelingQuery = (job: number, state = "") =>
   queryOptions({
     queryKey: ["labeling", job, state],
     queryFn: ({ signal }) => get<Labeling>(`labelings/${job}`, {}, signal),
     placeholderData: keepPreviousData,
+    staleTime: 0,
   });
 
 /** The labeling jobs of an SAE, newest first, without dry runs. */
@@ -63,6 +67,7 @@ export const jobLabelsQuery = (job: number, filter: LabelFilter) =>
     queryFn: ({ pageParam, signal }) => get<Schemas["JobLabels"]>(`labelings/${job}/labels`, { ...filter, after: pageParam, limit: 60 }, signal),
     initialPageParam: "",
     getNextPageParam: (page) => page.next,
+    staleTime: 0,
   });
 
 /** The newest few that failed for a cause, for their messages. */
