@@ -367,6 +367,15 @@ class FeatureStats:
     duplicate_of: int | None = None
 
 
+MICRO_USD = 1_000_000
+"""Money is counted in whole millionths of a US dollar, and shown in dollars."""
+
+
+def to_usd(micro_usd: int | None) -> float | None:
+    """Millionths of a US dollar in dollars; None stays None: no price is known."""
+    return None if micro_usd is None else micro_usd / MICRO_USD
+
+
 @dataclass(frozen=True)
 class Label:
     """One label that was given to a feature, with where it comes from; `is_current` says whether it is in force.

@@ -4,9 +4,21 @@ import hashlib
 import json
 import re
 import unicodedata
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from featlas.errors import InputError
 
 
 class Spec(BaseModel):
@@ -23,6 +35,18 @@ class Spec(BaseModel):
     @staticmethod
     def _not_hashed() -> set[str]:
         return set()
+
+
+SomeSpec = TypeVar("SomeSpec", bound=Spec)
+
+
+def read_spec(kind: type[SomeSpec], fields: Mapping[str, Any]) -> SomeSpec:
+    """A spec from fields that somebody sent; InputError names each that is wrong."""
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        wrong = (f"{'.'.join(map(str, e['loc'])) or 'spec'}: {e['msg'].lower()}" for e in error.errors())
+        raise InputError("; ".join(wrong)) from error
 
 
 Place = Annotated[str, Field(min_length=1)]

@@ -9,7 +9,8 @@ from typing import Any
 
 from tests.builders.chat import KEY, question
 
-from featlas.explain.asking import Asker, AskOptions, AskTotals, Item, KnownAnswer, Outcome
+from featlas.errors import FeatlasError
+from featlas.explain.asking import Asker, AskOptions, AskTotals, Item, Outcome
 from featlas.explain.client import open_client
 from featlas.explain.pacing import Ledger, Pacer
 from featlas.explain.provider import Provider, Secret
@@ -40,14 +41,14 @@ def first_then(first: Step, then: Script = answer_label) -> Script:
 class Keeper:
     """Keeps answers in memory, and what went wrong with keeping; `on_save` may raise."""
 
-    known: Mapping[str, KnownAnswer] = field(default_factory=dict)
+    known: Mapping[str, str] = field(default_factory=dict)
     on_save: Callable[[], None] = lambda: None
     on_find: Callable[[str], None] = lambda _key: None
     saved: list[Outcome] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def find(self, key: str) -> KnownAnswer | None:
+    def find(self, key: str) -> str | None:
         with self._alone():
             self.on_find(key)
             return self.known.get(key)
@@ -124,7 +125,7 @@ def ask_many(
         asker = Asker(client, keeper, options, pacer or Pacer(None, None), ledger, stop=stop, on_done=done.append)
         try:
             return await asker.run(chunks), None
-        except Exception as error:  # noqa: BLE001 (for the test to look at)
+        except FeatlasError as error:
             return asker.totals, error
         finally:
             await client.close()

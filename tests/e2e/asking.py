@@ -58,11 +58,10 @@ class ChatProcess:
 
 
 @dataclass
-class Asking:
-    """One home with a run of many features, and the server that its labelings ask."""
+class AskingHome:
+    """One home with a run of many features, whose labelings ask a server."""
 
     featlas: Featlas
-    chat: ChatProcess
 
     def start(self, *arguments: object) -> "subprocess.Popen[str]":
         return self.featlas.start(*LABEL, *arguments)
@@ -80,6 +79,13 @@ class Asking:
 
     def newest_job(self) -> dict[str, Any]:
         return self.featlas.json("jobs", "ls")[0]
+
+
+@dataclass
+class Asking(AskingHome):
+    """The same with its server in a process of its own, which outlives jobs that are killed."""
+
+    chat: ChatProcess
 
     def kill_somewhere(self, process: "subprocess.Popen[str]", chance: random.Random) -> bool:
         """Kill the command and its worker a while after their first call; False where they were done before."""
@@ -116,14 +122,18 @@ class Killed:
     n_asked_again: int
 
 
-def make_asking(planted: Planted, folder: Path, chat: ChatProcess, d_sae: int = 500) -> Asking:
+def make_asking_home(planted: Planted, folder: Path, url: str, d_sae: int = 500) -> AskingHome:
     sae = save_many_features(folder / "sae", planted, d_sae)
     text = save_documents(folder / "made.jsonl", made_documents(80))
-    env = {"OPENAI_API_KEY": CANARY, "FEATLAS_OPENAI_BASE_URL": f"{chat.url}/v1"}
+    env = {"OPENAI_API_KEY": CANARY, "FEATLAS_OPENAI_BASE_URL": f"{url}/v1"}
     featlas = Featlas(folder / "home", env)
     where = ("--model", planted.model, "--sae", sae, "--text", text)
     featlas.run("extract", *where, "--ctx-len", 32, "--null-features", 0, "--force", "--name", "many")
-    return Asking(featlas, chat)
+    return AskingHome(featlas)
+
+
+def make_asking(planted: Planted, folder: Path, chat: ChatProcess, d_sae: int = 500) -> Asking:
+    return Asking(make_asking_home(planted, folder, chat.url, d_sae).featlas, chat)
 
 
 def rounds_of_kills(asking: Asking, n_rounds: int, chance: random.Random) -> Killed:

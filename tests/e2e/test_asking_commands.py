@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.e2e.asking import Asking, make_asking
+from tests.e2e.asking import AskingHome, make_asking_home
 
 from featlas.testing.chat_scripts import Status, answer_label, answer_mixed
 from featlas.testing.planted_sae import Planted
@@ -17,11 +17,11 @@ def chat() -> Iterator[ScriptedChat]:
 
 
 @pytest.fixture(scope="module")
-def asking(planted: Planted, tmp_path_factory: pytest.TempPathFactory, chat: ScriptedChat) -> Asking:
-    return make_asking(planted, tmp_path_factory.mktemp("commands"), chat)  # type: ignore[arg-type]
+def asking(planted: Planted, tmp_path_factory: pytest.TempPathFactory, chat: ScriptedChat) -> AskingHome:
+    return make_asking_home(planted, tmp_path_factory.mktemp("commands"), chat.url)
 
 
-def test_a_life_of_labels_from_a_language_model(asking: Asking, chat: ScriptedChat) -> None:
+def test_a_life_of_labels_from_a_language_model(asking: AskingHome, chat: ScriptedChat) -> None:
     label = ("label", "many", "--no-rules", "--provider", "openai")
     (estimate,) = asking.featlas.json(*label, "--estimate")
     n_features = estimate["n_features"]
@@ -54,7 +54,8 @@ def test_a_life_of_labels_from_a_language_model(asking: Asking, chat: ScriptedCh
     assert "failed " in done.stdout
     assert ": the model refused" in done.stdout
     retry = ("--retry-of", stopped["job"])
-    assert f"next: featlas label 1 --provider openai --retry-of {stopped['job']}" in done.stdout
+    who = "--provider openai --model gpt-4o-mini --template general"
+    assert f"next: featlas label 1 {who} --retry-of {stopped['job']}" in done.stdout
     said = asking.labels(stopped["job"])
     assert len(said) == n_features - n_labeled
     n_failed = sum(one.failure_cause is not None for one in said)

@@ -25,10 +25,12 @@ from featlas.errors import (
     JobPaused,
     NotFoundError,
 )
+from featlas.explain import asking
 from featlas.store import jobs
 from featlas.store.job_views import Job, fetch_job, list_events
 from featlas.store.lease_owner import Owner
 from featlas.store.session import Store
+from featlas.worker import local
 from featlas.worker.local import LocalRunner, follow, job_error
 
 ROOT = Path(__file__).parents[2]
@@ -280,6 +282,10 @@ def test_a_signal_to_the_parent_cancels_in_order(bench: Bench, number: signal.Si
     assert (130, JobState.CANCELLED) == (parent.returncode, fetch_job(bench.store, job_id).state)
     assert f"job {job_id} was cancelled; `featlas jobs resume {job_id}` goes on" in output
     bench.assert_counted(3)
+
+
+def test_a_stopped_labeling_has_time_for_its_calls_in_flight() -> None:
+    assert local.GRACE_S > asking.GRACE_S + 5
 
 
 def test_a_worker_that_does_not_listen_is_killed_after_the_grace(bench: Bench) -> None:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from featlas.domain import PromptTemplate, PromptWording
 from featlas.errors import NotFoundError
@@ -12,13 +11,12 @@ from featlas.explain.prices import Price
 from featlas.explain.questions import Estimate, Usage, build_question, estimate, find_job_price, spread_sample
 from featlas.explain.render import RenderedPrompt, render_prompt
 from featlas.explain.templates import check_wording
-from featlas.explain.token_count import OVERHEAD, estimate_tokens
+from featlas.explain.token_count import estimate_prompt
 from featlas.specs import LabelSpec
 from featlas.store.artifacts import artifact_name
 from featlas.store.label_choice import choose_features
-from featlas.store.labelings import pin_labeling
+from featlas.store.labelings import fetch_pinned_template, pin_labeling
 from featlas.store.prompt_evidence import PromptEvidenceReader
-from featlas.store.prompt_templates import fetch_template
 from featlas.store.responses import list_newest_responses
 from featlas.store.runs import Run, fetch_run
 from featlas.store.session import Store
@@ -55,7 +53,7 @@ def plan_labeling(store: Store, artifacts_path: Path, spec: LabelSpec) -> Planne
     with store.read() as session:
         spec = pin_labeling(session, spec)
         run = fetch_run(session, spec.run)
-        template = _pinned_template(session, spec)
+        template = fetch_pinned_template(session, spec)
         usage = [
             Usage(one.request["system"], one.request["user"], one.n_tokens_in, one.n_tokens_out, one.wall_s)
             for one in list_newest_responses(session, spec.provider, spec.asked_model)
@@ -84,7 +82,7 @@ def preview_prompt(
     with store.read() as session:
         run = fetch_run(session, spec.run)
         if wording is None:
-            wording = _pinned_template(session, pin_labeling(session, spec)).wording
+            wording = fetch_pinned_template(session, pin_labeling(session, spec)).wording
     check_wording(wording)
     if not 0 <= feature_index < run.n_features:
         raise NotFoundError(
@@ -92,15 +90,10 @@ def preview_prompt(
         )
     (evidence,) = PromptEvidenceReader(store, run, _folder(artifacts_path, run)).read([feature_index], wording.evidence)
     prompt = render_prompt(wording, evidence)
-    n_tokens_in = estimate_tokens(prompt.system) + estimate_tokens(prompt.user) + OVERHEAD
+    n_tokens_in = estimate_prompt(prompt.system, prompt.user)
     price = find_job_price(spec)
     cost = price and price.micro_usd(n_tokens_in, EXPECTED_TOKENS_OUT)
     return PreviewedPrompt(build_question(spec, prompt), prompt, n_tokens_in, cost)
-
-
-def _pinned_template(session: Any, spec: LabelSpec) -> PromptTemplate:
-    name, _, version = spec.template.partition("@")
-    return fetch_template(session, name, int(version))
 
 
 def _folder(artifacts_path: Path, run: Run) -> Path:

@@ -10,7 +10,7 @@ from featlas.api import schemas
 from featlas.api.token_text import Tokens, mark_text, snippet_window
 from featlas.core.histogram import OCTAVES
 from featlas.core.positions import BUCKET_START, N_BUCKETS
-from featlas.domain import ExampleBand, FeatureFlag, FeatureState, FeatureStats, Interval, Label
+from featlas.domain import ExampleBand, FeatureFlag, FeatureState, FeatureStats, Interval, Label, to_usd
 from featlas.store.feature_profile import FeatureProfile
 from featlas.store.job_views import Job, JobEvent
 from featlas.store.library import StateCounts, StoredSae
@@ -134,7 +134,7 @@ def label_of(label: Label) -> schemas.Label:
         has_answer=label.response_key is not None,
         n_tokens_in=label.n_tokens_in,
         n_tokens_out=label.n_tokens_out,
-        usd=None if label.cost_micro_usd is None else label.cost_micro_usd / 1_000_000,
+        usd=to_usd(label.cost_micro_usd),
         seconds=label.wall_s,
         review_state=label.review_state,
         reject_reason=label.reject_reason,

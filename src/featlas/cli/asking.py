@@ -1,6 +1,7 @@
 """What the command line says of language models: who can be asked, what it will take, and what came of it."""
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,7 +13,7 @@ from rich.text import Text
 from featlas.api.label_preview import PlannedLabeling, plan_labeling, preview_prompt
 from featlas.cli.surroundings import Surroundings, opened
 from featlas.cli.terminal import result_console
-from featlas.domain import FailureCause, LabelStatus
+from featlas.domain import MICRO_USD, FailureCause, LabelStatus
 from featlas.entry.providers import list_providers, try_provider
 from featlas.entry.worker import load_settings
 from featlas.errors import NotFoundError
@@ -24,7 +25,6 @@ from featlas.store.labelings import compare_jobs, list_job_labels
 from featlas.store.labels import fetch_label
 from featlas.store.responses import fetch_response
 
-_MILLION = 1_000_000
 CAUSES: Mapping[str, str] = {
     FailureCause.REFUSED: "the model refused",
     FailureCause.BAD_ANSWER: "no label could be read from the answer, nor from the second one",
@@ -73,7 +73,7 @@ def _left_out(skipped: Mapping[str, int]) -> str:
 
 
 def _dollars(micro_usd: int) -> str:
-    dollars = micro_usd / _MILLION
+    dollars = micro_usd / MICRO_USD
     return f"{dollars:.2f}" if dollars >= 0.1 else f"{dollars:.2g}"
 
 
@@ -95,6 +95,8 @@ def print_asked(job_id: int, result: Mapping[str, Any]) -> None:
         print(
             f"  no clear pattern in {result['n_abstained']:,}; {result['n_linted']:,} labels wait for a person (lint)"
         )
+        if result["n_unchanged"]:
+            print(f"  the same answer as before for {result['n_unchanged']:,}: nothing was added to these")
     for cause, n in result["n_by_cause"].items():
         print(f"  failed {n:,}: {CAUSES.get(cause, cause)}")
     money = "" if result["cost_micro_usd"] is None else f", ${_dollars(result['cost_micro_usd'])}"
@@ -104,7 +106,9 @@ def print_asked(job_id: int, result: Mapping[str, Any]) -> None:
     if result["is_over_budget"]:
         print(f"  the budget is reached: {result['n_left']:,} features were not asked about")
     if result["n_failed"] and "answers" not in result:
-        print(f"next: featlas label {result['run']} --provider {result['provider']} --retry-of {job_id}")
+        who = f"--provider {result['provider']} --model {shlex.quote(result['model'])}"
+        words = f"--template {shlex.quote(result['template'])}"
+        print(f"next: featlas label {result['run']} {who} {words} --retry-of {job_id}")
     elif "answers" not in result:
         print(f"next: featlas review queue {result['run']}")
 

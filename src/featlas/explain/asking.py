@@ -10,6 +10,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from featlas.errors import ExternalError, InputError
 from featlas.explain.answers import BadAnswer, ReadAnswer, read_answer
 from featlas.explain.chat import ChatAnswer, ChatClient, ChatFailure, ChatQuestion
 from featlas.explain.pacing import Expected, Ledger, Pacer
-from featlas.explain.token_count import OVERHEAD, estimate_tokens
+from featlas.explain.token_count import estimate_prompt
 
 GRACE_S = 20.0
 """How long a stop waits for the calls in flight."""
@@ -51,16 +52,6 @@ def question_key(provider: str, base_url: str, question: ChatQuestion) -> str:
 
 
 @dataclass(frozen=True)
-class KnownAnswer:
-    """An answer that was paid for before."""
-
-    text: str
-    n_tokens_in: int | None
-    n_tokens_out: int | None
-    model: str
-
-
-@dataclass(frozen=True)
 class Outcome:
     """What came of one question: a read answer, or a failure with its cause.
 
@@ -79,8 +70,8 @@ class Outcome:
 class AnswerKeeper(Protocol):
     """Where answers are kept; both are called from one thread at a time, not that of the event loop."""
 
-    def find(self, key: str) -> KnownAnswer | None:
-        """The answer to the very same question, if there is one."""
+    def find(self, key: str) -> str | None:
+        """The completion that the very same question got before, if there is one."""
         ...
 
     def save(self, outcomes: Sequence[Outcome]) -> None:
@@ -172,24 +163,19 @@ class Asker:
         return self.totals
 
     async def _produce(self, chunks: Iterator[Sequence[Item]]) -> None:
-        try:
+        with self._halting():
             while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
                 for item in chunk:
                     await self._items.put(item)
-        except Exception as reason:  # noqa: BLE001 (raised again once the calls in flight are home)
-            self._halt(reason)
         for _ in range(self._options.concurrency):
             await self._items.put(None)
 
     async def _watch(self, workers: list[asyncio.Task[None]]) -> None:
         """Look again and again whether to stop; a stop waits a while for the calls in flight, but not for ever."""
-        while True:
-            try:
+        with self._halting():
+            while True:
                 self._stop()
-            except Exception as reason:  # noqa: BLE001 (raised again once the calls in flight are home)
-                self._halt(reason)
-                break
-            await asyncio.sleep(_LOOK_S)
+                await asyncio.sleep(_LOOK_S)
         await asyncio.sleep(GRACE_S)
         for worker in workers:
             worker.cancel()
@@ -199,21 +185,24 @@ class Asker:
         self._reason = self._reason or reason
         self._halted.set()
 
+    @contextmanager
+    def _halting(self) -> Iterator[None]:
+        """What goes wrong in here ends the run, but not the calls of the others: `run` raises it when they are home."""
+        try:
+            yield
+        except Exception as reason:  # noqa: BLE001 (nothing is swallowed: `run` raises it)
+            self._halt(reason)
+
     async def _work(self) -> None:
         while not self._halted.is_set():
             item = await self._next_item()
             if item is None:
                 return
-            try:
+            with self._halting(), suppress(_Left):
                 outcome = await self._ask(item)
-            except _Left:
-                continue
-            except Exception as reason:  # noqa: BLE001 (raised again once the calls of the others are home)
-                self._halt(reason)
-                return
-            saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._unsaved.put_nowait((outcome, saved))
-            await saved
+                saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._unsaved.put_nowait((outcome, saved))
+                await saved
 
     async def _next_item(self) -> Item | None:
         """The next item; None when there is none, or nobody may ask any more."""
@@ -248,7 +237,7 @@ class Asker:
             known = await asyncio.to_thread(self._keeper.find, item.key)
         if known is not None:
             try:
-                return Outcome(item, read_answer(known.text), None, is_known=True)
+                return Outcome(item, read_answer(known), None, is_known=True)
             except BadAnswer:
                 pass  # kept by an older version that read it in another way: ask again
         try:
@@ -287,7 +276,7 @@ class Asker:
 
     async def _call(self, question: ChatQuestion) -> ChatAnswer:
         """The answer to one question, asked again while that can help; raises ChatFailure or _Left."""
-        n_tokens_in = estimate_tokens(question.system) + estimate_tokens(question.user) + OVERHEAD
+        n_tokens_in = estimate_prompt(question.system, question.user)
         attempt = 0
         while True:
             expected = self._ledger.expect(n_tokens_in)

@@ -9,7 +9,7 @@ from featlas.explain.chat import ChatQuestion
 from featlas.explain.pacing import EXPECTED_TOKENS_OUT
 from featlas.explain.prices import Price, find_price
 from featlas.explain.render import RenderedPrompt
-from featlas.explain.token_count import OVERHEAD, estimate_tokens
+from featlas.explain.token_count import estimate_prompt
 from featlas.specs import LabelSpec
 
 N_SAMPLED = 40
@@ -78,11 +78,11 @@ def estimate(
     prompts: Sequence[RenderedPrompt], n_features: int, spec: LabelSpec, price: Price | None, usage: Sequence[Usage]
 ) -> Estimate:
     """The estimate for n_features from a sample of their prompts and from what the same model took before."""
-    counted = [estimate_tokens(prompt.system) + estimate_tokens(prompt.user) + OVERHEAD for prompt in prompts]
+    counted = [estimate_prompt(prompt.system, prompt.user) for prompt in prompts]
     mean_in, mean_out = sum(counted) / max(len(counted), 1), float(EXPECTED_TOKENS_OUT)
     wall_s = None
     if usage:
-        guessed = sum(estimate_tokens(one.system) + estimate_tokens(one.user) + OVERHEAD for one in usage)
+        guessed = sum(estimate_prompt(one.system, one.user) for one in usage)
         mean_in *= sum(one.n_tokens_in for one in usage) / max(guessed, 1)
         mean_out = sum(one.n_tokens_out for one in usage) / len(usage)
         timed = [one.wall_s for one in usage if one.wall_s is not None]

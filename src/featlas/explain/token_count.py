@@ -11,6 +11,11 @@ OVERHEAD = 8
 """Tokens that a provider adds around the messages of a chat."""
 
 
+def estimate_prompt(system: str, user: str) -> int:
+    """About how many tokens a question has that consists of these two texts."""
+    return estimate_tokens(system) + estimate_tokens(user) + OVERHEAD
+
+
 def estimate_tokens(text: str) -> int:
     """About how many tokens a text has: within a tenth for English prose, a seventh for code, less sure for others."""
     return round(sum(_of_piece(piece) for piece in _PIECES.findall(text)))

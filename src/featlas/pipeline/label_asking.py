@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featlas.domain import LabelSource, LabelStatus, PromptEvidence, PromptTemplate
+from featlas.domain import MICRO_USD, LabelSource, LabelStatus, PromptEvidence, PromptTemplate, to_usd
 from featlas.explain.asking import (
     Asker,
     AskOptions,
     Item,
-    KnownAnswer,
     Outcome,
     figures,
     question_key,
@@ -39,13 +38,18 @@ from featlas.pipeline.label_writing import to_machine_label
 from featlas.pipeline.registry import JobContext
 from featlas.specs import LabelSpec
 from featlas.store.label_choice import choose_features
-from featlas.store.labelings import count_job_labels, count_texts, pin_labeling, read_answered, read_said
+from featlas.store.labelings import (
+    count_job_labels,
+    count_texts,
+    fetch_pinned_template,
+    pin_labeling,
+    read_answered,
+    read_said,
+)
 from featlas.store.machine_labels import Asked, LabelingOrigin, MachineLabel, MachineLabelWriter
 from featlas.store.prompt_evidence import PromptEvidenceReader
-from featlas.store.prompt_templates import fetch_template
 from featlas.store.responses import Response, find_response, save_responses_alone
 
-_MILLION = 1_000_000
 _RENDERED_AT_ONCE = 32
 
 
@@ -55,8 +59,7 @@ def ask_for_labels(spec: LabelSpec, evidence: RunEvidence, context: JobContext) 
     price = find_job_price(spec)
     with context.store.read() as session:
         spec = pin_labeling(session, spec)
-        name, _, version = spec.template.partition("@")
-        template = fetch_template(session, name, int(version))
+        template = fetch_pinned_template(session, spec)
     choice = choose_features(context.store, evidence.run, spec, context.job_id)
     features = choice.features.tolist()
     before = _read_said(context)
@@ -123,7 +126,7 @@ class Asking:
     def run(self, features: Sequence[int]) -> dict[str, Any]:
         """Ask about these features; the counts of it, as the job's result keeps them."""
         spec, context = self.spec, self.context
-        budget = None if spec.budget is None else round(spec.budget * _MILLION)
+        budget = None if spec.budget is None else round(spec.budget * MICRO_USD)
         ledger = Ledger(self.price, budget, spec.budget_tokens)
         n_before = self._resume(ledger)
         context.progress.phase("asking", n_before + len(features), "features", done=n_before)
@@ -146,7 +149,8 @@ class Asking:
 
         asked = asyncio.run(ask_all())
         self._flag_repeated()
-        return {**asked, **self._summary(), "n_left": len(features) - self.counts["done"]}
+        n_left = len(features) - self.counts["done"]
+        return {**asked, **self._summary(), "n_unchanged": self.counts["unchanged"], "n_left": n_left}
 
     def _resume(self, ledger: Ledger) -> int:
         """Take up what earlier attempts of this job answered; how many features that is."""
@@ -192,7 +196,8 @@ class Asking:
         ]
         run = self.evidence.run
         origin = LabelingOrigin(run.sae_id, run.id, self.context.job_id)
-        MachineLabelWriter(self.context.store, origin, self.context.guard).add(labels)
+        n_added = MachineLabelWriter(self.context.store, origin, self.context.guard).add(labels)
+        self.counts["unchanged"] += len(labels) - n_added
 
     def _item(self, evidence: PromptEvidence) -> Item:
         prompt = render_prompt(self.template.wording, evidence)
@@ -201,13 +206,11 @@ class Asking:
             evidence.feature_index, question, question_key(self.provider.name, self.provider.base_url, question), prompt
         )
 
-    def find(self, key: str) -> KnownAnswer | None:
-        """The kept answer to the very same question."""
+    def find(self, key: str) -> str | None:
+        """The completion that the very same question got before."""
         with self.context.store.read() as session:
             found = find_response(session, key)
-        if found is None:
-            return None
-        return KnownAnswer(found.response["text"], found.n_tokens_in, found.n_tokens_out, found.response["model"])
+        return None if found is None else found.response["text"]
 
     def save(self, outcomes: Sequence[Outcome]) -> None:
         """Keep answers and the labels read from them in one transaction; a dry run keeps the answers only."""
@@ -223,7 +226,8 @@ class Asking:
             return
         run = self.evidence.run
         origin = LabelingOrigin(run.sae_id, run.id, self.context.job_id)
-        MachineLabelWriter(self.context.store, origin, self.context.guard).add(labels, responses)
+        n_added = MachineLabelWriter(self.context.store, origin, self.context.guard).add(labels, responses)
+        self.counts["unchanged"] += len(labels) - n_added
 
     def _label(self, outcome: Outcome) -> MachineLabel:
         item, read, answer = outcome.item, outcome.read, outcome.answer
@@ -290,8 +294,8 @@ class Asking:
         self.counts["done"] += 1
         is_labeled = outcome.read is not None and outcome.read.semantic_label is not None
         self.counts["failed" if outcome.cause else "labeled" if is_labeled else "abstained"] += 1
-        spent = ledger.micro_usd
-        money = {} if spent is None else {"usd": spent / _MILLION}
+        spent = to_usd(ledger.micro_usd)
+        money = {} if spent is None else {"usd": spent}
         tokens = float(ledger.n_tokens_in + ledger.n_tokens_out)
         kinds = {name: float(self.counts[name]) for name in ("labeled", "abstained", "failed")}
         self.context.progress.advance(1, **kinds, tokens=tokens, **money)

@@ -12,6 +12,7 @@ from featlas.domain import (
     PromptTemplate,
     PromptWording,
     TokenStat,
+    to_usd,
 )
 from featlas.store.reviews import JournalEntry
 from featlas.store.runs import Run
@@ -136,7 +137,7 @@ def label_to_json(label: Label) -> dict[str, Any]:
         "failure_cause": label.failure_cause and str(label.failure_cause),
         "n_tokens_in": label.n_tokens_in,
         "n_tokens_out": label.n_tokens_out,
-        "usd": None if label.cost_micro_usd is None else label.cost_micro_usd / 1_000_000,
+        "usd": to_usd(label.cost_micro_usd),
         "seconds": label.wall_s,
         "restored_from": label.restored_from,
         "superseded_by": label.superseded_by,

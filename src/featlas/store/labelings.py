@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import String, cast, func, select
 from sqlalchemy.orm import Session, aliased
 
-from featlas.domain import FailureCause, JobState, Label, LabelStatus
+from featlas.domain import FailureCause, JobState, Label, LabelStatus, PromptTemplate
 from featlas.errors import ConflictError, InputError
 from featlas.specs import LabelSpec
 from featlas.store import jobs
@@ -41,6 +41,12 @@ def pin_labeling(session: Session, spec: LabelSpec) -> LabelSpec:
     return spec.model_copy(update=pinned)
 
 
+def fetch_pinned_template(session: Session, pinned: LabelSpec) -> PromptTemplate:
+    """The template of a spec that `pin_labeling` gave, in the version that it names."""
+    name, _, version = pinned.template.partition("@")
+    return fetch_template(session, name, int(version))
+
+
 def enqueue_labeling(store: Store, spec: LabelSpec, *, code_version: str = "") -> Job:
     """Queue a labeling, pinned; its template counts one use more. Raises what `pin_labeling` does.
 
@@ -54,7 +60,7 @@ def enqueue_labeling(store: Store, spec: LabelSpec, *, code_version: str = "") -
     job = jobs.enqueue(store, KIND, spec, code_version=code_version)
     if spec.asks_a_language_model and not spec.dry_run:
         with store.write() as session:
-            count_use(session, fetch_template(session, spec.template.partition("@")[0]).id)
+            count_use(session, fetch_pinned_template(session, spec).id)
     return job
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from featlas.testing.chat_scripts import (
     SCRIPTS,
@@ -188,14 +188,21 @@ class _Reply:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: _Server  # type: ignore[assignment]
+
+    @property
+    def chat(self) -> ScriptedChat:
+        """The server that this connection belongs to, by its own class."""
+        return self._own().chat
+
+    def _own(self) -> "_Server":
+        return cast(_Server, self.server)
 
     def setup(self) -> None:
         super().setup()
-        self.server.connections.add(self.connection)
+        self._own().connections.add(self.connection)
 
     def finish(self) -> None:
-        self.server.connections.discard(self.connection)
+        self._own().connections.discard(self.connection)
         super().finish()
 
     def log_message(self, format: str, *args: object) -> None:
@@ -216,21 +223,21 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(_as_json(400 if protocol else 404, {"error": {"message": "no question of this protocol"}}))
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = self.server.chat.record(protocol, headers, body)
+        request = self.chat.record(protocol, headers, body)
         try:
-            self._act(request, self.server.chat.script(request))
+            self._act(request, self.chat.script(request))
         finally:
-            self.server.chat.finish()
+            self.chat.finish()
 
     def _act(self, request: ChatRequest, step: Step) -> None:
         while isinstance(step, Delay):
-            self.server.chat.stopping.wait(step.seconds)
+            self.chat.stopping.wait(step.seconds)
             step = step.then
-        if self.server.chat.stopping.is_set() or (isinstance(step, CloseSocket) and not step.in_body):
+        if self.chat.stopping.is_set() or (isinstance(step, CloseSocket) and not step.in_body):
             self.close_connection = True
             _shut(self.connection)
             return
-        reply = _reply(request, step, self.server.chat.count_tokens)
+        reply = _reply(request, step, self.chat.count_tokens)
         if isinstance(step, CloseSocket):
             self._send(reply, until=len(reply.content) // 2)
         elif isinstance(step, Drip):
@@ -249,7 +256,7 @@ class _Handler(BaseHTTPRequestHandler):
         size = max(1, len(content) // _N_DRIPS) if over_s else max(1, len(content))
         for at in range(0, len(content), size):
             self.wfile.write(content[at : at + size])
-            if over_s and self.server.chat.stopping.wait(over_s / _N_DRIPS):
+            if over_s and self.chat.stopping.wait(over_s / _N_DRIPS):
                 break
         if until is not None:
             self.close_connection = True

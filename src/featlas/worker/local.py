@@ -25,6 +25,9 @@ POLL_S = 0.2
 
 OnUpdate = Callable[[Job], None]
 
+GRACE_S = 30.0
+"""A labeling that is stopped waits for its calls in flight, which are paid for: this must be longer."""
+
 
 class LocalRunner:
     """Runs jobs of one store on this machine.
@@ -41,7 +44,7 @@ class LocalRunner:
         *,
         command: Sequence[str] = COMMAND,
         env: Mapping[str, str] | None = None,
-        grace_s: float = 10.0,
+        grace_s: float = GRACE_S,
         max_crashes: int = 3,
         niceness: int = 0,
     ) -> None:

@@ -4,19 +4,21 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import text as sql
 from tests.builders.made_texts import made_documents
 from tests.integration.pipeline.conftest import MakeWorkbench
 from tests.integration.pipeline.desk import make_desk
 from tests.integration.pipeline.score_split import remove_score_split
-from tests.integration.pipeline.workbench import PhaseStop
+from tests.integration.pipeline.workbench import PhaseStop, Workbench
 
 from featlas.api.label_preview import plan_labeling
-from featlas.domain import LabelStatus
+from featlas.domain import EvidenceOptions, LabelStatus, Split
 from featlas.errors import InputError, JobPaused
 from featlas.store.labelings import enqueue_labeling, list_failed
 from featlas.store.labels import HumanLabel, add_human_label, fetch_state
+from featlas.store.prompt_evidence import PromptEvidenceReader
 from featlas.store.prompt_templates import fetch_default, fetch_template
 from featlas.testing.chat_scripts import (
     Answer,
@@ -27,8 +29,9 @@ from featlas.testing.chat_scripts import (
     answer_mixed,
     label_answer,
 )
-from featlas.testing.planted_sae import Planted
+from featlas.testing.planted_sae import SINK_TOKEN, Planted
 from featlas.testing.scripted_chat import counting_with
+from featlas.testing.tiny_models import BOS
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +80,8 @@ def test_what_was_answered_once_is_never_paid_for_again(few: Any) -> None:
         n_requests = len(desk.chat.requests)
         again, second_job = desk.label(model="known", relabel=True, concurrency=3)
         assert len(desk.chat.requests) == n_requests
-    assert again["n_from_cache"] == first["n_features"]
+    assert again["n_from_cache"] == again["n_unchanged"] == first["n_features"]
+    assert first["n_unchanged"] == 0
     assert (again["n_requests"], again["n_tokens_in"], again["cost_micro_usd"]) == (0, 0, None)
     # The same answer from the same evidence is no new label.
     assert len(desk.labels(first_job)) == first["n_features"]
@@ -155,6 +159,33 @@ def test_labels_that_many_features_share_are_not_in_force(few: Any) -> None:
     assert len(labels) > 100
     assert all("repeated" in label.lint and not label.is_current for label in labels.values())
     assert result["n_linted"] == len(labels)
+
+
+def test_the_numbers_of_a_prompt_are_those_of_plain_counting(workbench: Workbench, planted: Planted) -> None:
+    """The planted activations are known of every token, so each count can be made from the plan's tokens alone."""
+    run = workbench.extract()
+    corpus = workbench.plan_of(run).corpus()
+    token = np.asarray(corpus.token_ids)
+    context = np.asarray(corpus.context_of_slot).astype(np.int64)
+    is_there = context < len(corpus.context_document)  # the rest fills the last block
+    split = np.asarray(corpus.document_split)[np.asarray(corpus.context_document)[np.where(is_there, context, 0)]]
+    uncounted = [planted.ids[BOS], planted.ids[SINK_TOKEN]]
+    slots = np.flatnonzero(is_there & (split == Split.LABEL) & ~np.isin(token, uncounted))
+    acts = planted.activations[token[slots]]
+    reader = PromptEvidenceReader(workbench.store, run, workbench.artifacts_of(run))
+    found = list(reader.read(range(run.n_features), EvidenceOptions(n_tokens=50)))
+    assert sum(one.n_fires > 0 for one in found) > 50
+    for one, values in zip(found, acts.T, strict=True):
+        fires = values > 0
+        assert (one.n_tokens, one.n_fires) == (len(slots), int(fires.sum()))
+        assert one.n_contexts_fired == len(np.unique(context[slots[fires]]))
+        assert one.max_activation == (float(values.max()) if fires.any() else None)
+        if fires.any():
+            assert one.mean_activation == pytest.approx(float(values[fires].mean()), rel=1e-6)
+        counts = Counter(token[slots[fires]].tolist())
+        places = Counter(token[slots].tolist())
+        expected = sorted((-n, token_id) for token_id, n in counts.items())[:50]
+        assert [(t.n_fires, t.n_occurrences) for t in one.tokens] == [(-n, places[at]) for n, at in expected]
 
 
 def test_prompts_do_not_depend_on_the_score_split(

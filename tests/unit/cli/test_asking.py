@@ -261,6 +261,7 @@ RESULT: dict[str, Any] = {
     "n_uncounted": 0,
     "cost_micro_usd": 261_000,
     "is_over_budget": False,
+    "n_unchanged": 0,
     "n_left": 0,
     "n_skipped": {},
 }
@@ -287,7 +288,17 @@ def test_failures_are_told_with_what_to_do(capsys: pytest.CaptureFixture[str]):
         "  failed 2: the model refused",
         "  failed 3: the answer was cut off; raise --max-output-tokens",
     ]
-    assert lines[-1] == "next: featlas label 7 --provider openai --retry-of 42"
+    assert lines[-1] == "next: featlas label 7 --provider openai --model gpt-4o-mini --template general --retry-of 42"
+
+
+def test_the_next_command_can_be_pasted_whatever_the_names(capsys: pytest.CaptureFixture[str]):
+    lines = said(capsys, n_failed=1, n_by_cause={"refused": 1}, model="org/model:7b", template="my own")
+    assert lines[-1] == "next: featlas label 7 --provider openai --model org/model:7b --template 'my own' --retry-of 42"
+
+
+def test_answers_that_were_the_same_are_told(capsys: pytest.CaptureFixture[str]):
+    lines = said(capsys, n_labeled=0, n_abstained=0, n_linted=0, n_from_cache=1200, n_unchanged=1200)
+    assert lines[2] == "  the same answer as before for 1,200: nothing was added to these"
 
 
 def test_every_cause_that_a_job_can_end_with_is_explained():

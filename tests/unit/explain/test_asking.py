@@ -12,7 +12,7 @@ from tests.builders.asking import Keeper, ask_many, ask_script, chunked, first_t
 from tests.builders.chat import question
 
 from featlas.domain import FailureCause
-from featlas.explain.asking import MIN_OUTAGE, AskTotals, Item, KnownAnswer, figures, question_key
+from featlas.explain.asking import MIN_OUTAGE, AskTotals, Item, figures, question_key
 from featlas.explain.pacing import Ledger
 from featlas.explain.prices import Price
 from featlas.explain.token_count import OVERHEAD, estimate_tokens
@@ -257,9 +257,7 @@ def test_no_question_is_lost_or_asked_twice(chat: ScriptedChat, kinds: list[str]
     mark = next(_marks)
     items = [item_of(at, f"{kind} {mark} ") for at, kind in enumerate(kinds)]
     known = {
-        item.key: KnownAnswer(label_answer(item.question.user), 1, 1, "m")
-        for item, kind in zip(items, kinds, strict=True)
-        if kind == "known"
+        item.key: label_answer(item.question.user) for item, kind in zip(items, kinds, strict=True) if kind == "known"
     }
     found = ask_many(chat, items, concurrency=concurrency, max_retries=1, keeper=Keeper(known=known))
     if found.error is not None:

@@ -9,7 +9,7 @@ from tests.builders.asking import Keeper, ask_many, ask_script, item_of, label_o
 
 from featlas.errors import ConflictError, ExternalError, InputError, JobPaused
 from featlas.explain import asking
-from featlas.explain.asking import MIN_OUTAGE, Item, KnownAnswer
+from featlas.explain.asking import MIN_OUTAGE, Item
 from featlas.explain.pacing import Expected, Ledger, Pacer
 from featlas.explain.prices import Price
 from featlas.explain.token_count import OVERHEAD, estimate_tokens
@@ -20,7 +20,6 @@ from featlas.testing.chat_scripts import (
     Delay,
     Raw,
     Refuse,
-    Script,
     Status,
     Step,
     answer_label,
@@ -83,14 +82,18 @@ def test_where_more_run_at_once_more_may_fail_at_once():
 
 
 def test_questions_that_fail_between_answers_do_not_end_the_run():
-    script: Script = lambda request: answer_label(request) if request.n % 10 == 9 else Status(500)  # noqa: E731
+    def script(request: ChatRequest) -> Step:
+        return answer_label(request) if request.n % 10 == 9 else Status(500)
+
     found = ask_script(script, 60, concurrency=1)
     assert found.error is None
     assert (len(found.labels), len(found.causes)) == (6, 54)
 
 
 def test_refusals_and_unreadable_answers_do_not_end_the_run():
-    script: Script = lambda request: Refuse() if "1" in request.root else Answer("no")  # noqa: E731
+    def script(request: ChatRequest) -> Step:
+        return Refuse() if "1" in request.root else Answer("no")
+
     found = ask_script(script, 40, concurrency=4)
     assert found.error is None
     assert len(found.causes) == 40
@@ -120,7 +123,10 @@ def test_a_stop_lets_the_calls_in_flight_come_home():
 
 def test_a_stop_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(asking, "GRACE_S", 0.3)
-    script: Script = lambda request: Delay(0.0 if request.n < 3 else 20.0, answer_label(request))  # noqa: E731
+
+    def script(request: ChatRequest) -> Step:
+        return Delay(0.0 if request.n < 3 else 20.0, answer_label(request))
+
     with running_chat_server(script) as chat:
         began = time.monotonic()
         items = [item_of(at) for at in range(100)]
@@ -258,7 +264,7 @@ def test_an_error_while_fetching_questions_loses_no_call():
 
 
 def test_what_is_known_is_not_asked():
-    known = {f"key {at}": KnownAnswer(label_answer(f"known {at}"), 50, 9, "m") for at in range(0, 30, 3)}
+    known = {f"key {at}": label_answer(f"known {at}") for at in range(0, 30, 3)}
     found = ask_script(answer_label, 30, keeper=Keeper(known=known))
     assert found.totals.n_known == 10
     assert (found.totals.n_answered, len(found.requests), found.ledger.n_requests) == (30, 20, 20)
@@ -271,12 +277,12 @@ def test_what_is_known_is_not_asked():
 
 
 def test_what_is_known_needs_neither_budget_nor_pace():
-    known = {f"key {at}": KnownAnswer(label_answer(f"known {at}"), 50, 9, "m") for at in range(20)}
+    known = {f"key {at}": label_answer(f"known {at}") for at in range(20)}
     keeper = Keeper(known=known)
     found = ask_script(answer_label, 20, keeper=keeper, ledger=Ledger(None, None, 1), pacer=Pacer(1, None))
     assert (len(found.labels), found.requests, found.totals.is_over_budget) == (20, (), False)
 
 
 def test_a_kept_answer_that_cannot_be_read_any_more_is_asked_again():
-    found = ask_script(answer_label, 1, keeper=Keeper(known={"key 0": KnownAnswer("no JSON", 5, 5, "m")}))
+    found = ask_script(answer_label, 1, keeper=Keeper(known={"key 0": "no JSON"}))
     assert (len(found.labels), len(found.requests), found.totals.n_known) == (1, 1, 0)

@@ -13,7 +13,6 @@ from featlas.testing.chat_scripts import (
     CloseSocket,
     Delay,
     Raw,
-    Script,
     Status,
     Step,
     answer_label,
@@ -79,7 +78,10 @@ def test_a_break_of_no_time_is_a_wait_all_the_same():
 def test_a_break_holds_those_who_wait_for_their_turn_and_then_the_rate_is_held():
     pacer = Pacer(300, None)
     wait = Status(429, {"Retry-After": "0.9"}, "slow down")
-    script: Script = lambda request: wait if request.n == 1 else answer_label(request)  # noqa: E731
+
+    def script(request: ChatRequest) -> Step:
+        return wait if request.n == 1 else answer_label(request)
+
     found = ask_script(script, 14, concurrency=10, max_retries=1, pacer=pacer)
     assert len(found.labels) == 14
     since = [request.arrived_s - found.requests[1].arrived_s for request in found.requests]

@@ -23,8 +23,8 @@ def test_every_provider_has_a_variable_for_its_key():
         ("anthropic", "https://api.anthropic.com", "api.anthropic.com"),
     ],
 )
-def test_without_a_base_url_the_official_one_is_asked(name: str, url: str, host: str):
-    provider = read_provider(name, "", {KEY_VARIABLES[name]: f" {KEY}\n"})  # type: ignore[index]
+def test_without_a_base_url_the_official_one_is_asked(name: ProviderName, url: str, host: str):
+    provider = read_provider(name, "", {KEY_VARIABLES[name]: f" {KEY}\n"})
     assert (provider.url, provider.host) == (url, host)
     assert provider.key == Secret(KEY)
 

@@ -309,7 +309,7 @@ def test_what_a_file_leaves_out_has_its_default() -> None:
         (file_of(), "expected a list of 1 … 1000 templates"),
         ({"featlas_prompt_templates": 1}, "expected a list of 1 … 1000 templates"),
         ({"featlas_prompt_templates": 1, "templates": {"a": ONE}}, "expected a list"),
-        (file_of("x"), "template 1: expected an object with name, description, system, user, evidence"),  # type: ignore[arg-type]
+        (file_of("x"), "template 1: expected an object with name, description, system, user, evidence"),
         (file_of(ONE, {"user": "x"}), "template 2: 'name' is missing"),
         (file_of({"name": "mine"}), "template 'mine': 'user' is missing"),
         (file_of({**ONE, "user": 3}), "template 'mine': 'user': expected a text"),

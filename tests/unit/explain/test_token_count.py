@@ -65,7 +65,7 @@ def test_the_estimate_of_a_whole_prompt_is_near_the_count(
         non_firing=examples(4),
         tokens=make_evidence().tokens * 7,
     )
-    prompt = render_prompt(template.wording, evidence)  # type: ignore[attr-defined]
+    prompt = render_prompt(template.wording, evidence)
     text = prompt.system + prompt.user
     assert estimate_tokens(text) == pytest.approx(count(text), rel=0.15)
 

@@ -237,7 +237,7 @@ def test_writers_at_once_leave_exactly_one_default_at_every_moment(store: Store,
     finally:
         is_over.set()
         watcher.join()
-    assert [25, 25, 25] == [len(names) for names in done]  # type: ignore[arg-type]
+    assert [25, 25, 25] == [len(names) for names in done]
     assert {1} == seen
     assert default_of(store) in {names[(24 + shift) % 4] for shift in range(3)}
 
@@ -267,7 +267,7 @@ def test_edits_at_once_take_turns(store: Store, opened: list[Store]) -> None:
     def edit(by: Store, expected: int | None) -> Callable[[], object]:
         return lambda: edit_template(by, "mine", wording=wording(new_uid()), expected_version=expected)
 
-    versions = {found.version for found in at_once(*(edit(by, None) for by in opened))}  # type: ignore[attr-defined]
+    versions = {found.version for found in at_once(*(edit(by, None) for by in opened))}
     assert {2, 3, 4} == versions
     outcomes = at_once(*(edit(by, 4) for by in opened))
     assert 1 == sum(isinstance(outcome, PromptTemplate) for outcome in outcomes)

@@ -94,7 +94,7 @@ def test_a_store_that_lost_its_default_gets_one(store: Store) -> None:
 
 def test_processes_that_bring_their_templates_at_once_add_them_once(store: Store, opened: list[Store]) -> None:
     outcomes = at_once(*(lambda by=by: sync_shipped(by, shipped()) for by in opened))
-    assert [[], [], ["general", "rare"]] == sorted(outcomes)  # type: ignore[type-var]
+    assert [[], [], ["general", "rare"]] == sorted(outcomes)
     outcomes = at_once(*(lambda by=by: sync_shipped(by, shipped("two")) for by in opened))
-    assert [[], [], ["general", "rare"]] == sorted(outcomes)  # type: ignore[type-var]
+    assert [[], [], ["general", "rare"]] == sorted(outcomes)
     assert (["general", "rare"], "general", 2) == (listed(store), default_of(store), fetched(store, "rare").version)

@@ -5,13 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import ValidationError
 
 from featlas.api import schemas, shapes
 from featlas.api.surroundings import Here
 from featlas.domain import JobState
 from featlas.errors import ConflictError, InputError
-from featlas.specs import LabelSpec, Spec
+from featlas.specs import LabelSpec, Spec, read_spec
 from featlas.store import jobs as job_store
 from featlas.store.job_views import fetch_job, find_unfinished, list_events
 from featlas.store.job_views import list_jobs as list_stored
@@ -116,8 +115,4 @@ def resume(job: int, here: Here) -> schemas.Job:
 def _read_spec(here: Here, new: schemas.NewJob) -> Spec:
     if new.kind not in here.spec_classes:
         raise InputError(f"there are no jobs of kind {new.kind!r}; expected one of {', '.join(here.spec_classes)}")
-    try:
-        return here.spec_classes[new.kind].model_validate(new.spec)
-    except ValidationError as error:
-        wrong = (f"{'.'.join(map(str, e['loc'])) or 'spec'}: {e['msg'].lower()}" for e in error.errors())
-        raise InputError("; ".join(wrong)) from error
+    return read_spec(here.spec_classes[new.kind], new.spec)

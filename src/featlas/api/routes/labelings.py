@@ -4,15 +4,14 @@ from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import ValidationError
 
 from featlas.api import labeling_schemas as schemas
 from featlas.api import shapes
 from featlas.api.label_preview import plan_labeling, preview_prompt
 from featlas.api.surroundings import Here
-from featlas.domain import EvidenceOptions, FailureCause, LabelStatus, PromptWording
+from featlas.domain import EvidenceOptions, FailureCause, LabelStatus, PromptWording, to_usd
 from featlas.errors import InputError, NotFoundError
-from featlas.specs import LabelSpec
+from featlas.specs import LabelSpec, read_spec
 from featlas.store import labelings
 from featlas.store.job_views import fetch_job
 from featlas.store.labels import fetch_label
@@ -20,8 +19,6 @@ from featlas.store.library import fetch_sae
 from featlas.store.responses import fetch_response
 
 router = APIRouter(tags=["labelings"])
-
-_MILLION = 1_000_000
 
 
 @router.get("/providers")
@@ -51,7 +48,7 @@ def plan(new: schemas.LabelingToPlan, here: Here) -> schemas.LabelingPlan:
         n_skipped=planned.n_skipped,
         n_tokens_in=found.n_tokens_in,
         n_tokens_out=found.n_tokens_out,
-        usd=_usd(found.cost_micro_usd),
+        usd=to_usd(found.cost_micro_usd),
         usd_per_million_in=planned.price and planned.price.usd_in,
         usd_per_million_out=planned.price and planned.price.usd_out,
         seconds=found.seconds,
@@ -71,7 +68,7 @@ def preview(new: schemas.PromptToPreview, here: Here) -> schemas.PreviewedPrompt
         user=found.prompt.user,
         request=asdict(found.question),
         n_tokens_in=found.n_tokens_in,
-        usd=_usd(found.cost_micro_usd),
+        usd=to_usd(found.cost_micro_usd),
         shown=dict(found.prompt.shown),
     )
 
@@ -137,7 +134,7 @@ def show(job: int, here: Here) -> schemas.Labeling:
     numbers = {name: value for name, value in vars(counts).items() if name != "cost_micro_usd"}
     return schemas.Labeling(
         job=shapes.job_of(found),
-        counts=schemas.LabelingCounts(**numbers, n_left_failed=n_left_failed, usd=_usd(counts.cost_micro_usd)),
+        counts=schemas.LabelingCounts(**numbers, n_left_failed=n_left_failed, usd=to_usd(counts.cost_micro_usd)),
     )
 
 
@@ -180,13 +177,9 @@ def show_answer(label: int, here: Here) -> schemas.KeptAnswer:
         answered_by=str(kept.response["model"]),
         n_tokens_in=kept.n_tokens_in,
         n_tokens_out=kept.n_tokens_out,
-        usd=_usd(kept.cost_micro_usd),
+        usd=to_usd(kept.cost_micro_usd),
         seconds=kept.wall_s,
     )
-
-
-def _usd(micro_usd: int | None) -> float | None:
-    return None if micro_usd is None else micro_usd / _MILLION
 
 
 def _wording(new: schemas.Wording) -> PromptWording:
@@ -198,11 +191,7 @@ def _wording(new: schemas.Wording) -> PromptWording:
 
 
 def _asking_spec(fields: dict[str, Any]) -> LabelSpec:
-    try:
-        spec = LabelSpec.model_validate(fields)
-    except ValidationError as error:
-        wrong = (f"{'.'.join(map(str, e['loc'])) or 'spec'}: {e['msg'].lower()}" for e in error.errors())
-        raise InputError("; ".join(wrong)) from error
+    spec = read_spec(LabelSpec, fields)
     if not spec.asks_a_language_model:
         raise InputError("the offline labeler asks nobody; choose the provider openai, anthropic or compatible")
     return spec
