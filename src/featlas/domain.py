@@ -76,6 +76,21 @@ class JobState(enum.StrEnum):
     CANCELLED = "cancelled"
 
 
+class AccessKind(enum.StrEnum):
+    """What lets somebody in: a token for programs, a one-time address, and the cookie that it is exchanged for."""
+
+    TOKEN = "token"
+    LOGIN = "login"
+    SESSION = "session"
+
+
+class AccessScope(enum.StrEnum):
+    """What somebody who is let in may do."""
+
+    READ = "read"
+    WRITE = "write"
+
+
 class RunState(enum.StrEnum):
     """A run is pending until its final snapshot is published."""
 

@@ -1,5 +1,6 @@
 """Every table of the store, in one namespace, so that importing it registers them all."""
 
+from featlas.store.tables.access import AccessTokenRow
 from featlas.store.tables.facts import (
     ContextRow,
     FeatureActivationsRow,
@@ -18,9 +19,10 @@ from featlas.store.tables.templates import (
     PromptTemplateVersionRow,
 )
 from featlas.store.tables.types import Row, UtcDateTime, utc_now
-from featlas.store.tables.work import JobEventRow, JobRow
+from featlas.store.tables.work import JobEventRow, JobRow, JobShardRow, WorkerRow
 
 __all__ = [
+    "AccessTokenRow",
     "ContextRow",
     "CorpusRow",
     "DocumentRow",
@@ -32,6 +34,7 @@ __all__ = [
     "FeatureTokenRow",
     "JobEventRow",
     "JobRow",
+    "JobShardRow",
     "LabelRow",
     "LlmResponseRow",
     "ModelRow",
@@ -45,6 +48,7 @@ __all__ = [
     "SnapshotRow",
     "TokenizerRow",
     "UtcDateTime",
+    "WorkerRow",
     "fold",
     "label_search_text",
     "utc_now",

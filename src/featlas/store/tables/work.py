@@ -11,8 +11,10 @@ from featlas.store.tables.types import (
     BigKey,
     CreatedAt,
     Id,
+    Instant,
     InstantOrNone,
     Json,
+    JsonList,
     JsonOrNone,
     Row,
     Uid,
@@ -24,7 +26,7 @@ class JobRow(Row):
     """A request to compute something, who works on it (`lease_owner` until `lease_until`) and how far it is.
 
     `attempt` is a fencing token: it grows whenever the job is taken up again, and every write of a worker carries
-    `WHERE id AND attempt AND lease_owner`. `kind` has no CHECK because kinds are registered in code, not in the schema.
+    `WHERE id AND attempt AND lease_owner`. `rung_at` is when the broker was last told of it. `kind` has no CHECK because kinds are registered in code, not in the schema.
     """
 
     __tablename__ = "jobs"
@@ -55,6 +57,7 @@ class JobRow(Row):
     code_version: Mapped[str | None] = mapped_column(String(255))
     created_at: Mapped[CreatedAt]
     queued_at: Mapped[CreatedAt]
+    rung_at: Mapped[InstantOrNone]
     started_at: Mapped[InstantOrNone]
     finished_at: Mapped[InstantOrNone]
 
@@ -69,3 +72,35 @@ class JobEventRow(Row):
     at: Mapped[CreatedAt]
     kind: Mapped[str] = mapped_column(String(64))
     payload: Mapped[JsonOrNone]
+
+
+class JobShardRow(Row):
+    """A range of blocks that one process makes at a time, for a running job that shares its work.
+
+    It is held as a job is: by `lease_owner` until `lease_until`, under an `attempt` that grows whenever it is taken.
+    """
+
+    __tablename__ = "job_shards"
+    __table_args__: Any = (CheckConstraint("n_blocks > 0", name="n_blocks"),)
+
+    job_id: Mapped[int] = mapped_column(BigKey, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    shard_index: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    first_block: Mapped[int]
+    n_blocks: Mapped[int]
+    attempt: Mapped[int] = mapped_column(default=0, server_default="0")
+    lease_owner: Mapped[str | None] = mapped_column(String(255))
+    lease_until: Mapped[InstantOrNone]
+    rung_at: Mapped[InstantOrNone]
+    finished_at: Mapped[InstantOrNone]
+
+
+class WorkerRow(Row):
+    """A process that waits for work: which queues, in which version, and when it was last seen alive."""
+
+    __tablename__ = "workers"
+
+    owner: Mapped[str] = mapped_column(String(255), primary_key=True)
+    queues: Mapped[JsonList]
+    code_version: Mapped[str] = mapped_column(String(255))
+    started_at: Mapped[Instant]
+    seen_at: Mapped[Instant]
