@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from hypothesis import settings
 from sqlalchemy import make_url
+from tests.redis_server import RedisServer, running_redis
 from tests.servers import running_postgres
 from tests.strictness import (  # pytest finds hooks by their names in conftest
     pytest_addoption,
@@ -50,6 +51,13 @@ def postgres_url() -> Iterator[str]:
     """A PostgreSQL server; the URL names its maintenance database."""
     with running_postgres() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis server, empty at first."""
+    with running_redis() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -62,13 +62,13 @@ def _server(folder: Path, cluster_folder: Path) -> Iterator[str]:
     cluster, log = cluster_folder / "cluster", folder / "log"
     initdb = [binaries / "initdb", "-D", cluster, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync"]
     subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **options)
-    port = _free_port()
+    port = free_port()
     with log.open("wb") as log_file:
         server = subprocess.Popen(
             [binaries / "postgres", "-D", cluster, "-p", str(port), *_settings()],
             stdout=log_file,
             stderr=subprocess.STDOUT,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 (no other thread runs yet)
+            preexec_fn=die_with_parent,  # noqa: PLW1509 (no other thread runs yet)
             **options,
         )
     try:
@@ -125,7 +125,8 @@ def _readable_wheel(folder: Path) -> Path:
     return folder / package.name
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -143,7 +144,7 @@ def _wait(url: str, server: subprocess.Popen[Any], log: Path) -> None:
             time.sleep(0.05)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Even a killed test session leaves no server behind (Linux; elsewhere only the orderly stop works)."""
     if hasattr(os, "uname") and os.uname().sysname == "Linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)

@@ -17,6 +17,7 @@ from featlas.cli.arguments import Json, RunRef, Whole
 from featlas.cli.labels import labels, providers
 from featlas.cli.reviews import review
 from featlas.cli.templates import templates
+from featlas.domain import QUEUES
 from featlas.errors import ExternalError, FeatlasError
 from featlas.specs import CheckSpec, ExtractSpec, LabelOptions, LabelSpec, TrainSpec
 
@@ -169,6 +170,20 @@ def serve(
     from featlas.cli.serving import run_serve
 
     return run_serve(host, port, root_path=root_path, open_browser=open_browser)
+
+
+@app.command
+def worker(
+    *,
+    queues: Annotated[
+        tuple[str, ...], Parameter(consume_multiple=True, help=f"What to wait for, some of: {', '.join(QUEUES)}.")
+    ] = QUEUES,
+    concurrency: Annotated[Whole, Parameter(help="Jobs at a time.", validator=validators.Number(gte=1))] = 1,
+) -> int:
+    """Work on jobs of the team's store, as FEATLAS_BROKER_URL rings for them, until Ctrl-C."""
+    from featlas.cli.working import run_worker
+
+    return run_worker(queues, concurrency)
 
 
 @jobs.command(name="ls")

@@ -17,12 +17,15 @@ from featlas.api.app import create_app
 from featlas.api.guard import LOOPBACK_NAMES
 from featlas.api.surroundings import Surroundings
 from featlas.entry.providers import list_providers, try_provider
+from featlas.entry.worker import make_doorbell
 from featlas.errors import ConflictError, ExternalError, InputError
 from featlas.pipeline.registry import KINDS
 from featlas.pipeline.shipped_templates import add_shipped_templates
 from featlas.settings import Settings
+from featlas.store.job_views import fetch_job
 from featlas.store.session import Store
 from featlas.worker.local import LocalRunner
+from featlas.worker.rounds import Team
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +45,14 @@ def serve(
     """
     bound = bind(host, port)
     url = f"http://{_in_url(host)}:{bound.getsockname()[1]}{root_path}/"
-    with bound, open_store(settings) as store, local_runner(store, settings) as wake:
+    with bound, open_store(settings) as store, workers_of(store, settings) as wake:
         app = create_app(
             Surroundings(
                 store=store,
                 artifacts_path=settings.artifacts_path,
                 spec_classes={name: kind.spec_class for name, kind in KINDS.items()},
                 wake=wake,
-                has_runner=True,
+                has_runner=not settings.broker_url,
                 version=featlas.__version__,
                 list_providers=partial(list_providers, settings),
                 try_provider=partial(try_provider, settings),
@@ -117,6 +120,26 @@ def open_store(settings: Settings) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+@contextmanager
+def workers_of(store: Store, settings: Settings) -> Iterator[Callable[[int], None]]:
+    """Those who work on queued jobs: a team's workers where there is a broker, else a thread here; yields the bell."""
+    with team_rounds(store, settings) if settings.broker_url else local_runner(store, settings) as wake:
+        yield wake
+
+
+@contextmanager
+def team_rounds(store: Store, settings: Settings) -> Iterator[Callable[[int], None]]:
+    """Makes the rounds of a team in a thread; yields the bell that wakes its workers."""
+    team, stop = Team(store, make_doorbell(settings), settings.lease_s), threading.Event()
+    thread = threading.Thread(target=team.make_rounds, args=(stop,), name="rounds")
+    thread.start()
+    try:
+        yield lambda job_id: team.wake(job_id, fetch_job(store, job_id).queue)
+    finally:
+        stop.set()
+        thread.join()
 
 
 @contextmanager

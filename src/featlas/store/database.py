@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, inspect, make_url
 from sqlalchemy.pool import NullPool
 
-from featlas.errors import ExternalError, InputError
+from featlas.errors import DatabaseUnreachable, ExternalError, InputError
 
 BUSY_TIMEOUT_S = 30
 SQLITE_BEGIN = "sqlite_begin"
@@ -79,6 +79,14 @@ def translated(url: URL) -> Iterator[None]:
         raise
 
 
+def _is_unreachable(error: exc.DBAPIError, url: URL) -> bool:
+    """Whether PostgreSQL did not answer or ended the connection: no SQLSTATE, class 08, or a shutdown (57P)."""
+    if url.get_backend_name() != "postgresql" or not isinstance(error, exc.OperationalError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or state is None or str(state)[:3] in ("080", "57P")
+
+
 def _in_our_words(error: exc.DBAPIError, url: URL) -> InputError | ExternalError:
     name = url.render_as_string(hide_password=True)
     cause = " ".join(str(error.orig).split())  # a message is one line
@@ -86,6 +94,8 @@ def _in_our_words(error: exc.DBAPIError, url: URL) -> InputError | ExternalError
         return InputError(f"{url.database} is not a SQLite database ({cause}); expected a file that Featlas made")
     if "is full" in cause or "No space left" in cause:
         return ExternalError(f"no room left in the database {name}: {cause}; free some space and try again")
+    if _is_unreachable(error, url):
+        return DatabaseUnreachable(f"the database {name} does not answer: {cause}; is it running?")
     is_locked = "locked" in cause
     if is_locked:
         cause += f" by another process for {BUSY_TIMEOUT_S} s"
