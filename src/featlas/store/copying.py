@@ -149,7 +149,7 @@ def _copy_tables(reading: Session, writing: Session) -> tuple[CopiedTable, ...]:
             _point(reading, writing, table, column)
         _require_equal(writing, table, digests[table.name])
         seconds[table.name] += time.perf_counter() - began
-    carry_last_ids(reading, writing)
+    carry_last_ids(reading.connection(), writing.connection())
     return tuple(CopiedTable(name, digest.n_rows, seconds[name]) for name, digest in digests.items())
 
 
@@ -197,4 +197,4 @@ def _gather_statistics(store: Store) -> None:
     """PostgreSQL plans by what it knows of the tables; it would find out by itself only after a while."""
     if store.url.get_backend_name() == "postgresql":
         with store.write() as session:
-            session.execute(text("ANALYZE"))
+            session.execute(text(f"ANALYZE {', '.join(table.name for table in _plain_tables())}"))
