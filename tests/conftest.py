@@ -3,8 +3,8 @@
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -91,6 +91,22 @@ def empty_database_url(dialect: str, request: pytest.FixtureRequest, tmp_path: P
         return
     with _created(request.getfixturevalue("postgres_url"), f"empty_{uuid.uuid4().hex}") as url:
         yield url
+
+
+@pytest.fixture
+def new_store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Makes a migrated, empty database of a kind and returns its URL: for tests that need several."""
+    with ExitStack() as cleanup:
+
+        def make(kind: str) -> str:
+            name = f"new_{uuid.uuid4().hex}"
+            if kind == "sqlite":
+                shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / name)
+                return f"sqlite:///{tmp_path / name}"
+            template = request.getfixturevalue("postgres_template")
+            return cleanup.enter_context(_created(request.getfixturevalue("postgres_url"), name, template))
+
+        yield make
 
 
 @pytest.fixture

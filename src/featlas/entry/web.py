@@ -30,7 +30,7 @@ from featlas.worker.rounds import Team
 logger = logging.getLogger(__name__)
 
 UI_FOLDER = Path(featlas.__file__).parent / "web"
-DATABASE_CONNECTIONS = 20  # as many again may overflow: together the threads in which endpoints run
+STATEMENT_S = 60  # nobody waits longer than that for a page
 _GRACE_S = 2
 _NICENESS = 10  # a page that somebody looks at comes before a job that takes minutes anyway
 
@@ -113,8 +113,8 @@ def is_loopback(host: str) -> bool:
 
 @contextmanager
 def open_store(settings: Settings) -> Iterator[Store]:
-    """The store with the templates that come with Featlas, and a connection for every thread that may ask for one."""
-    store = Store.open(settings.store_url, pool_size=DATABASE_CONNECTIONS)
+    """The store with the templates that come with Featlas, and connections for the threads that answer."""
+    store = Store.open(settings.store_url, n_connections=settings.database_connections, statement_s=STATEMENT_S)
     try:
         add_shipped_templates(store)
         yield store
