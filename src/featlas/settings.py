@@ -1,6 +1,7 @@
 """Where and how Featlas runs on this machine; what it computes is a Spec. Read only by the CLI and the entry points."""
 
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 from platformdirs import user_data_path
@@ -35,6 +36,20 @@ class Settings(BaseSettings):
         default="",
         description="A server that speaks OpenAI's protocol, as http://127.0.0.1:11434/v1; the key "
         "FEATLAS_COMPATIBLE_API_KEY, if there is one, goes there.",
+    )
+
+    broker_url: str = Field(
+        default="",
+        description="URL of the broker that wakes workers, as redis://host:6379/0; empty means that jobs run on this "
+        "machine.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="How servers and workers log to stderr: a line of text or of JSON per event."
+    )
+    log_level: Literal["", "debug", "info", "warning", "error"] = Field(
+        default="",
+        description="The least that is logged; empty means warning for text and info for JSON. From info on the server "
+        "logs every request.",
     )
 
     @property

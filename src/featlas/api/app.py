@@ -12,12 +12,15 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 from featlas.api import blocks
 from featlas.api.events import JobWatch
 from featlas.api.guard import LOOPBACK_NAMES, OnlyOurselves
+from featlas.api.metrics import Metrics
 from featlas.api.pages import add_pages
+from featlas.api.probes import Probes
 from featlas.api.problems import MEDIA_TYPE, add_problem_answers
-from featlas.api.routes import feature, features, jobs, labelings, labels, library, reviews, templates
+from featlas.api.routes import feature, features, figures, jobs, labelings, labels, library, reviews, templates, workers
 from featlas.api.schemas import Problem
 from featlas.api.surroundings import Surroundings
 from featlas.api.turns import N_AT_A_TIME, in_turn
+from featlas.api.watching import Watched
 from featlas.errors import FeatlasError
 from featlas.store.runs import list_runs
 
@@ -60,12 +63,23 @@ def create_app(
         responses={status: {"model": Problem, "content": {MEDIA_TYPE: {}}} for status in _PROBLEM_STATUSES},
     )
     app.state.surroundings = surroundings
+    app.state.metrics = Metrics(
+        surroundings.store,
+        surroundings.version,
+        surroundings.lease_s,
+        count_streams=lambda: app.state.job_watch.n_watchers,
+    )
     app.state.turns = asyncio.Semaphore(N_AT_A_TIME)
     add_problem_answers(app)
     in_turns = [Depends(in_turn, scope="function")]
-    for room in (library, features, feature, labels, labelings, reviews, templates, jobs):
+    rooms = (library, features, feature, labels, labelings, reviews, templates, jobs, workers)
+    for room in rooms:
         app.include_router(room.router, prefix=PREFIX, dependencies=in_turns if room in (features, feature) else [])
+    app.include_router(figures.router)
     add_pages(app, ui)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=4, exclude_content_types=_SENT_AS_THEY_ARE)
     app.add_middleware(OnlyOurselves, allowed_hosts=allowed_hosts)
+    app.add_middleware(Probes, checks=surroundings.checks)
+    templates_of = {id(route): PREFIX + getattr(route, "path", "") for room in rooms for route in room.router.routes}
+    app.add_middleware(Watched, metrics=app.state.metrics, templates=templates_of)
     return app

@@ -2,11 +2,10 @@
 
 import ipaddress
 import logging
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +15,10 @@ import featlas
 from featlas.api.app import create_app
 from featlas.api.guard import LOOPBACK_NAMES
 from featlas.api.surroundings import Surroundings
+from featlas.entry.ending import GRACE_S, Server, ending_in_order
+from featlas.entry.logs import start_logging
 from featlas.entry.providers import list_providers, try_provider
+from featlas.entry.readiness import readiness_checks
 from featlas.errors import ConflictError, ExternalError, InputError
 from featlas.pipeline.registry import KINDS
 from featlas.pipeline.shipped_templates import add_shipped_templates
@@ -28,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 UI_FOLDER = Path(featlas.__file__).parent / "web"
 DATABASE_CONNECTIONS = 20  # as many again may overflow: together the threads in which endpoints run
-_GRACE_S = 2
 _NICENESS = 10  # a page that somebody looks at comes before a job that takes minutes anyway
 
 
@@ -37,12 +38,14 @@ def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM; `on_ready` gets the address once requests are answered.
 
-    `port` 0 takes any free one. A job that runs when the server ends goes back to the queue. Raises InputError for a
+    `port` 0 takes any free one. When it ends, requests in flight are answered, event streams end, and a job that runs
+    here goes back to the queue (entry/ending.py says how long that may take). Raises InputError for a
     host that is not this machine itself, ConflictError for a port in use.
     """
+    start_logging(settings)
     bound = bind(host, port)
     url = f"http://{_in_url(host)}:{bound.getsockname()[1]}{root_path}/"
-    with bound, open_store(settings) as store, local_runner(store, settings) as wake:
+    with ending_in_order() as asked, bound, open_store(settings) as store, local_runner(store, settings) as wake:
         app = create_app(
             Surroundings(
                 store=store,
@@ -53,17 +56,18 @@ def serve(
                 version=featlas.__version__,
                 list_providers=partial(list_providers, settings),
                 try_provider=partial(try_provider, settings),
+                lease_s=settings.lease_s,
+                checks=readiness_checks(settings, store),
             ),
             ui=UI_FOLDER,
             allowed_hosts=LOOPBACK_NAMES | {host},
             root_path=root_path,
         )
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE_S)
-        server = uvicorn.Server(config)
+        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S)
+        server = Server(config, asked, lambda: app.state.job_watch.let_all_go())
         watcher = threading.Thread(target=_tell_when_ready, args=(server, url, on_ready), daemon=True)
         watcher.start()
-        with _ended_in_order():
-            server.run(sockets=[bound])
+        server.run(sockets=[bound])
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -141,17 +145,6 @@ def local_runner(store: Store, settings: Settings) -> Iterator[Callable[[int], N
     finally:
         stop.set()
         thread.join()
-
-
-@contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """Let SIGINT and SIGTERM be the normal end: uvicorn raises them again once it has shut down."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with suppress(KeyboardInterrupt):
-            yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _tell_when_ready(server: uvicorn.Server, url: str, on_ready: Callable[[str], None] | None) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 
 from pydantic import ValidationError
 
+from featlas.entry.logs import start_logging
 from featlas.entry.providers import find_provider
 from featlas.errors import FeatlasError, InputError
 from featlas.pipeline.registry import KINDS, Kind
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None, *, kinds: Mapping[str, Kind] = KINDS
         die_with_parent(given.parent)
     try:
         settings = load_settings()
+        start_logging(settings)
         store = Store.open(settings.store_url)
         try:
             return run_job(store, given.job_id, workplace(settings), kinds, parent_pid=given.parent)

@@ -1,5 +1,6 @@
 """The runner without a broker: it starts one fresh process per job, watches it, and takes back what a dead one held."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -19,6 +20,9 @@ from featlas.store.job_views import DEFAULT_QUEUE, Job, fetch_job, find_queued, 
 from featlas.store.jobs import Lease
 from featlas.store.lease_owner import Owner
 from featlas.store.session import Store
+from featlas.worker.job_words import working_on
+
+logger = logging.getLogger(__name__)
 
 COMMAND = (sys.executable, "-m", "featlas.entry.worker")
 POLL_S = 0.2
@@ -87,11 +91,14 @@ class LocalRunner:
                     continue  # another worker was quicker
 
     def _run_to_rest(self, job: Job, orders: "_Orders", on_update: OnUpdate) -> Job:
-        while not (job.is_at_rest or orders.hand_back.is_set()):
-            with self._started(job.id) as child:
-                self._watch(child, job.id, orders, on_update)
-            job = self._settled(child, job, orders)
-            on_update(job)
+        with working_on(job):
+            logger.info("job %d starts", job.id)
+            while not (job.is_at_rest or orders.hand_back.is_set()):
+                with self._started(job.id) as child:
+                    self._watch(child, job.id, orders, on_update)
+                job = self._settled(child, job, orders)
+                on_update(job)
+            logger.info("job %d is %s", job.id, job.state)
         return job
 
     @contextmanager

@@ -23,6 +23,7 @@ from featlas.store.job_views import Job
 from featlas.store.jobs import Lease
 from featlas.store.lease_owner import Owner
 from featlas.store.session import Store
+from featlas.worker.job_words import working_on
 
 BEAT_S = 1.0
 """How often the job row is written: progress out, requests to cancel or pause in."""
@@ -70,7 +71,7 @@ def run_job(
         open_provider=place.open_provider,
     )
     heart = _Heart(store, lease, place.lease_s, meter, flag, parent_pid)
-    with _signals_cancel(flag), heart.beating():
+    with working_on(job), _signals_cancel(flag), heart.beating():
         end, exit_code = _attempt(job, kinds, context, place.log_path(job_id))
     end(store, lease, meter.snapshot())
     return exit_code
