@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-from featlas.errors import FeatlasError
+from featlas.errors import ExternalError, FeatlasError
 
 GIVEN_UP_AFTER_S = 30.0
 """A question unanswered for so long is asked anew; the thread that waits for it is left alone."""
@@ -45,3 +45,6 @@ class Patient(Generic[Answer]):
             future.set_result(self._ask())
         except FeatlasError as error:
             future.set_exception(error)
+        finally:
+            if not future.done():  # a mistake of ours, whose traceback goes to stderr
+                future.set_exception(ExternalError("the question could not be asked"))
