@@ -46,7 +46,9 @@ class Probes:
         is_ready = not any(reasons.values())
         checks = {name: reason or "ok" for name, reason in reasons.items()}
         status = "ready" if is_ready else "not ready"
-        return JSONResponse({"status": status, "checks": checks}, 200 if is_ready else 503, {"Cache-Control": "no-store"})
+        return JSONResponse(
+            {"status": status, "checks": checks}, 200 if is_ready else 503, {"Cache-Control": "no-store"}
+        )
 
     async def _reason(self, name: str) -> str:
         try:

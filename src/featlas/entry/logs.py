@@ -56,7 +56,9 @@ class Line(logging.Formatter):
             "message": self.without_secrets(record.getMessage()),
         }
         fields = {**job_words(), **getattr(record, "fields", {})}
-        event |= {key: self.without_secrets(value) if isinstance(value, str) else value for key, value in fields.items()}
+        event |= {
+            key: self.without_secrets(value) if isinstance(value, str) else value for key, value in fields.items()
+        }
         if record.exc_info:
             event["exception"] = self.without_secrets(self.formatException(record.exc_info))
         return event

@@ -14,6 +14,8 @@ def require_broker(url: str, limit_s: float) -> None:
     try:
         client.ping()
     except redis.RedisError as error:
-        raise ExternalError(f"the broker does not answer: {type(error).__name__}; start Redis", retryable=True) from error
+        raise ExternalError(
+            f"the broker does not answer: {type(error).__name__}; start Redis", retryable=True
+        ) from error
     finally:
         client.close()

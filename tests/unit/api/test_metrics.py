@@ -61,7 +61,13 @@ def test_requests_are_counted_and_timed_by_route(client: TestClient):
 
 def test_no_client_adds_series_at_will(client: TestClient):
     def ask(name: str) -> None:
-        for path in (f"/{name}", f"/api/v1/{name}", f"/s/{name}/features", f"/api/v1/saes/{name}/features", f"/{name}/a/b"):
+        for path in (
+            f"/{name}",
+            f"/api/v1/{name}",
+            f"/s/{name}/features",
+            f"/api/v1/saes/{name}/features",
+            f"/{name}/a/b",
+        ):
             client.get(path)
             client.request(name.upper(), path)
         client.get("/api/v1/runs", headers={"Host": f"{name}.example"})
