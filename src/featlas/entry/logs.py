@@ -30,7 +30,7 @@ _PATTERNS = (
 
 
 class Line(logging.Formatter):
-    """One line per event: `2026-01-31T12:00:00.000Z warning featlas.entry.web: the words job=3`; a traceback follows."""
+    """One line per event, `2026-01-31T12:00:00.000Z warning featlas.entry.web: the words job=3`; then a traceback."""
 
     def __init__(self, secrets: Collection[str] = ()) -> None:
         super().__init__()
@@ -56,9 +56,8 @@ class Line(logging.Formatter):
             "message": self.without_secrets(record.getMessage()),
         }
         fields = {**job_words(), **getattr(record, "fields", {})}
-        event |= {
-            key: self.without_secrets(value) if isinstance(value, str) else value for key, value in fields.items()
-        }
+        for key, value in fields.items():
+            event[key] = self.without_secrets(value) if isinstance(value, str) else value
         if record.exc_info:
             event["exception"] = self.without_secrets(self.formatException(record.exc_info))
         return event

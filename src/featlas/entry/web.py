@@ -64,7 +64,7 @@ def serve(
             root_path=root_path,
         )
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S)
-        server = Server(config, asked, lambda: app.state.job_watch.let_all_go())
+        server = Server(config, asked, lambda: app.state.job_watch.let_all_go())  # noqa: PLW0108 (not there yet)
         watcher = threading.Thread(target=_tell_when_ready, args=(server, url, on_ready), daemon=True)
         watcher.start()
         server.run(sockets=[bound])
