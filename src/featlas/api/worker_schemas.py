@@ -13,7 +13,7 @@ class Worker(Answer):
     host: str
     pid: int
     queues: list[str]
-    version: str = Field(description="Of Featlas; a worker of another version than the server's takes no jobs.")
+    version: str = Field(description="Of Featlas; should be the server's own.")
     started_at: dt.datetime
     seen_at: dt.datetime
     is_alive: bool = Field(description="Whether it was heard of within three leases.")

@@ -1,8 +1,6 @@
 /** Who works on which queues, in words; and what waits for somebody who is not there. */
 import type { Job, Worker, Workers } from "../api/types";
 
-const isFit = (worker: Worker, version: string) => worker.is_alive && worker.version === version;
-
 /** "3 workers: 2 on extraction, labeling; 1 on light"; empty without any that lives. */
 export function workersText({ items }: Workers): string {
   const alive = items.filter((worker) => worker.is_alive);
@@ -18,9 +16,9 @@ export function workersText({ items }: Workers): string {
 }
 
 /** How many queued jobs wait in each queue that nobody takes jobs from. */
-export function unserved(jobs: readonly Job[], { items, has_runner, version }: Workers): [queue: string, count: number][] {
+export function unserved(jobs: readonly Job[], { items, has_runner }: Workers): [queue: string, count: number][] {
   if (has_runner) return [];
-  const served = new Set(items.filter((worker) => isFit(worker, version)).flatMap((worker) => worker.queues));
+  const served = new Set(items.filter((worker) => worker.is_alive).flatMap((worker) => worker.queues));
   const counts = new Map<string, number>();
   for (const job of jobs) {
     if (job.state === "queued" && !served.has(job.queue)) counts.set(job.queue, (counts.get(job.queue) ?? 0) + 1);
@@ -28,7 +26,7 @@ export function unserved(jobs: readonly Job[], { items, has_runner, version }: W
   return [...counts];
 }
 
-/** Living workers that take no jobs because they are not of the server's version. */
+/** Living workers that are not of the server's version. */
 export function misfits({ items, version }: Workers): Worker[] {
-  return items.filter((worker) => worker.is_alive && !isFit(worker, version));
+  return items.filter((worker) => worker.is_alive && worker.version !== version);
 }

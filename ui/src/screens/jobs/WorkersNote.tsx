@@ -23,7 +23,7 @@ export function WorkersNote({ jobs }: { jobs: readonly Job[] }) {
       ))}
       {misfits(workers).map((worker) => (
         <Warning key={`${worker.host}#${worker.pid}`}>
-          Worker {worker.host} ({worker.pid}) runs {worker.version}, this server {workers.version}: upgrade it; it will not take jobs.
+          Worker {worker.host} ({worker.pid}) runs {worker.version}, this server {workers.version}: upgrade it, so that what it makes is of one version.
         </Warning>
       ))}
     </div>
