@@ -3008,7 +3008,7 @@ export interface components {
             queues: string[];
             /**
              * Version
-             * @description Of Featlas; a worker of another version than the server's takes no jobs.
+             * @description Of Featlas; should be the server's own.
              */
             version: string;
             /**
