@@ -3,14 +3,15 @@
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 from hypothesis import settings
 from sqlalchemy import make_url
+from tests.redis_server import RedisServer, running_redis
 from tests.servers import running_postgres
 from tests.strictness import (  # pytest finds hooks by their names in conftest
     pytest_addoption,
@@ -53,6 +54,13 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis server, empty at first."""
+    with running_redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated, empty SQLite file."""
     path = tmp_path_factory.mktemp("template") / "template.db"
@@ -83,6 +91,22 @@ def empty_database_url(dialect: str, request: pytest.FixtureRequest, tmp_path: P
         return
     with _created(request.getfixturevalue("postgres_url"), f"empty_{uuid.uuid4().hex}") as url:
         yield url
+
+
+@pytest.fixture
+def new_store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Makes a migrated, empty database of a kind and returns its URL: for tests that need several."""
+    with ExitStack() as cleanup:
+
+        def make(kind: str) -> str:
+            name = f"new_{uuid.uuid4().hex}"
+            if kind == "sqlite":
+                shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / name)
+                return f"sqlite:///{tmp_path / name}"
+            template = request.getfixturevalue("postgres_template")
+            return cleanup.enter_context(_created(request.getfixturevalue("postgres_url"), name, template))
+
+        yield make
 
 
 @pytest.fixture

@@ -34,10 +34,57 @@ def running_postgres() -> Iterator[str]:
     if given:
         yield given.replace("postgresql+psycopg://", "postgresql://")
         return
+    with private_postgres() as server:
+        yield server.url
+
+
+class PrivatePostgres:
+    """A PostgreSQL server of one test, which may be stopped and started again at the same address."""
+
+    def __init__(self, folder: Path, cluster_folder: Path) -> None:
+        account = _account(folder, cluster_folder)
+        self._binaries = (_readable_wheel(folder) if account else _wheel()) / "pginstall" / "bin"
+        environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "HOME": str(folder)}
+        self._options: dict[str, Any] = {"env": environment, "cwd": folder, **account}
+        self._cluster, self._log, self._port = cluster_folder / "cluster", folder / "log", free_port()
+        initdb = [self._binaries / "initdb", "-D", self._cluster, "-A", "trust", "-U", "postgres", "-E", "UTF8"]
+        subprocess.run([*initdb, "--no-sync"], check=True, stdout=subprocess.DEVNULL, **self._options)
+        self._server: subprocess.Popen[Any] | None = None
+        self.url = f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
+
+    def start(self) -> None:
+        """Returns when it accepts connections."""
+        with self._log.open("ab") as log_file:
+            self._server = subprocess.Popen(
+                [self._binaries / "postgres", "-D", self._cluster, "-p", str(self._port), *_settings()],
+                stdout=log_file,
+                stderr=subprocess.STDOUT,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 (no other thread runs yet)
+                **self._options,
+            )
+        _wait(self.url, self._server, self._log)
+
+    def stop(self) -> None:
+        """PostgreSQL's fast shutdown: it does not wait for clients."""
+        if self._server is None:
+            return
+        self._server.send_signal(signal.SIGINT)
+        try:
+            self._server.wait(20)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+
+
+@contextmanager
+def private_postgres() -> Iterator[PrivatePostgres]:
+    """A running server that nobody else uses."""
     with ExitStack() as cleanup:
         folder = _temporary(cleanup, None)
-        with _server(folder, _temporary(cleanup, _memory_disk())) as url:
-            yield url
+        server = PrivatePostgres(folder, _temporary(cleanup, _memory_disk()))
+        cleanup.callback(server.stop)
+        server.start()
+        yield server
 
 
 def _temporary(cleanup: ExitStack, parent: Path | None) -> Path:
@@ -51,37 +98,6 @@ def _memory_disk() -> Path | None:
     path = Path("/dev/shm")
     has_room = path.is_dir() and os.access(path, os.W_OK) and shutil.disk_usage(path).free > _ROOM_BYTES
     return path if has_room else None
-
-
-@contextmanager
-def _server(folder: Path, cluster_folder: Path) -> Iterator[str]:
-    account = _account(folder, cluster_folder)
-    binaries = (_readable_wheel(folder) if account else _wheel()) / "pginstall" / "bin"
-    environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "HOME": str(folder)}
-    options: dict[str, Any] = {"env": environment, "cwd": folder, **account}
-    cluster, log = cluster_folder / "cluster", folder / "log"
-    initdb = [binaries / "initdb", "-D", cluster, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync"]
-    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **options)
-    port = _free_port()
-    with log.open("wb") as log_file:
-        server = subprocess.Popen(
-            [binaries / "postgres", "-D", cluster, "-p", str(port), *_settings()],
-            stdout=log_file,
-            stderr=subprocess.STDOUT,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 (no other thread runs yet)
-            **options,
-        )
-    try:
-        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        _wait(url, server, log)
-        yield url
-    finally:
-        server.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown: it does not wait for clients
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
 
 
 def _settings() -> list[str]:
@@ -125,7 +141,8 @@ def _readable_wheel(folder: Path) -> Path:
     return folder / package.name
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -143,7 +160,7 @@ def _wait(url: str, server: subprocess.Popen[Any], log: Path) -> None:
             time.sleep(0.05)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Even a killed test session leaves no server behind (Linux; elsewhere only the orderly stop works)."""
     if hasattr(os, "uname") and os.uname().sysname == "Linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)

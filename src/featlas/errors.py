@@ -5,8 +5,10 @@
     ├── NotFoundError           3   404  the named thing does not exist
     ├── ConflictError           4   409  the state of things forbids it
     ├── ExternalError           5   502  a hub, disk, database or provider failed; see `.retryable`
+    │   └── DatabaseUnreachable 5   502  the database does not answer; what was asked may be asked again
     ├── JobCancelled          130   409  somebody asked the job to stop for good
     └── JobPaused             130   409  somebody asked the job to stop for now; its work is kept
+        └── JobHandedBack     130   409  its worker has to go; the next one goes on
 
 A message says what happened, what was expected and what to do.
 """
@@ -51,6 +53,13 @@ class ExternalError(FeatlasError):
         self.retryable = retryable
 
 
+class DatabaseUnreachable(ExternalError):
+    """The database does not answer, or ended the connection."""
+
+    def __init__(self, message: str, *, retryable: bool = True) -> None:
+        super().__init__(message, retryable=retryable)
+
+
 class JobCancelled(FeatlasError):
     """The job was asked to stop for good."""
 
@@ -63,3 +72,7 @@ class JobPaused(FeatlasError):
 
     exit_code = 130
     http_status = 409
+
+
+class JobHandedBack(JobPaused):
+    """The worker was asked to go; the job goes back to the queue, and the next worker goes on from what is done."""

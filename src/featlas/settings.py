@@ -22,6 +22,17 @@ class Settings(BaseSettings):
         default="",
         description="SQLAlchemy URL of the store; empty means the SQLite file featlas.db in FEATLAS_HOME.",
     )
+    broker_url: str = Field(
+        default="",
+        description="URL of the broker that wakes workers, as redis://host:6379/0; empty means that jobs run on this"
+        " machine.",
+    )
+    database_connections: int = Field(
+        default=40,
+        ge=2,
+        description="Most connections to the database that `featlas serve` opens; 40 is one for each thread that "
+        "answers. Each command, worker and job opens 8 at most, mostly 2.",
+    )
     device: str = Field(default="auto", description="Where torch computes: auto, cpu, cuda, cuda:N or mps.")
     threads: int = Field(default=0, ge=0, description="CPU threads for torch; 0 means all physical cores.")
     lease_s: float = Field(default=30.0, gt=0, description="Seconds after which a silent worker's job is taken over.")

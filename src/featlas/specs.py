@@ -5,7 +5,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -22,7 +22,9 @@ from featlas.errors import InputError
 
 
 class Spec(BaseModel):
-    """A frozen request; unknown fields are refused."""
+    """A frozen request; unknown fields are refused. `queue` names the workers that such a job waits for."""
+
+    queue: ClassVar[str] = "light"
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -112,6 +114,8 @@ class SaeSpec(Spec):
 
 class ExtractSpec(TextSpec, ModelSpec, SaeSpec):
     """One extraction: model × SAE × texts → every feature described."""
+
+    queue: ClassVar[str] = "extraction"
 
     tokens: int | None = Field(
         default=None, ge=1, description="Stop at the end of the context in which this many positions were read."
@@ -230,6 +234,8 @@ class LabelOptions(Spec):
 
 class LabelSpec(LabelOptions):
     """One labeling: the features of a finished run that a query matches get labels."""
+
+    queue: ClassVar[str] = "labeling"
 
     run: Words = Field(min_length=1, description="Number, name or start of the uid of a finished run.")
     query: Words = Field(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from tests.builders.spread_counts import around, spread
 from tests.builders.wide_text import CTX_LEN, MadeText, make_text
 
 from featlas.core.histogram import EDGES, N_BINS, N_OCTAVES, OCTAVES, octave_columns, value_bins
@@ -73,27 +74,37 @@ class WideRun:
 
 
 def build_wide_run(
-    store: Store, n_features: int = N_FEATURES, *, n_contexts: int = N_CONTEXTS, seed: int = 0, name: str = "wide"
+    store: Store,
+    n_features: int = N_FEATURES,
+    *,
+    n_contexts: int = N_CONTEXTS,
+    seed: int = 0,
+    name: str = "wide",
+    n_with_examples: int | None = None,
+    labels_all: bool = False,
 ) -> WideRun:
-    """Write the run with N_NULL null features behind, put it in force, and label half of its features."""
+    """Write the run with N_NULL null features behind, put it in force, and label half of its features, or all.
+
+    With `n_with_examples` only the first so many features have examples: those take most of the time.
+    """
     text = make_text(n_contexts, seed)
     run, sae_id = _begin(store, text, n_features, name)
     n_all = n_features + N_NULL
     writer = SnapshotWriter(store, run.id, _header(text, n_all), text.occurrences())
     columns: dict[str, list[NDArray]] = {}
-    labels, occurrences = list[MachineLabel](), _Occurrences(text)
+    labeler, n_labeled = MachineLabelWriter(store, LabelingOrigin(sae_id, run.id, None)), 0
+    occurrences = _Occurrences(text)
     for at in range(0, n_all, BATCH):
         part = _Part(text, occurrences, np.arange(at, min(at + BATCH, n_all)), n_features, seed)
-        batch = part.batch()
+        batch = part.batch(n_all if n_with_examples is None else n_with_examples)
         writer.add_features(batch)
         for column, values in part.columns(batch).items():
             columns.setdefault(column, []).append(values)
-        labels += part.labels(batch)
+        n_labeled += labeler.add(part.labels(batch, of_all=labels_all))
     for at in range(0, n_contexts, 512):
         writer.add_contexts(_contexts(text, np.arange(at, min(at + 512, n_contexts))))
     writer.add_columns({column: np.concatenate(parts) for column, parts in columns.items()})
     writer.publish()
-    n_labeled = MachineLabelWriter(store, LabelingOrigin(sae_id, run.id, None)).add(labels)
     with store.read() as session:
         finished = fetch_run(session, run.id)
         (sae,) = [sae for sae in list_saes(session) if sae.id == finished.sae_id]
@@ -177,7 +188,7 @@ class _Part:
         self.std = self.mean * chance.uniform(0.3, 0.9, n)
         self.max = np.where(is_alive, self.mean * chance.lognormal(1.5, 0.4, n), np.nan).astype(np.float32)
 
-    def batch(self) -> FeatureBatch:
+    def batch(self, n_with_examples: int) -> FeatureBatch:
         tokens = self._top_tokens()
         n, fires, none = len(self._index), self.n_fires, np.zeros(len(self._index), dtype=np.int64)
         flags = (
@@ -196,16 +207,16 @@ class _Part:
             max=self.max,
             n_fires_excluded=none,
             max_excluded=np.full(n, np.nan, dtype=np.float32),
-            group_n_fires=_spread(fires, np.full((n, N_GROUPS), 1 / N_GROUPS)),
+            group_n_fires=spread(fires, np.full((n, N_GROUPS), 1 / N_GROUPS)),
             group_sum=np.repeat(total[:, None] / N_GROUPS, N_GROUPS, axis=1),
             flags=flags.astype(np.uint32),
             duplicate_of=none - 1,
-            histogram=_around(fires, value_bins(np.nan_to_num(self.max)), N_BINS, 14),
+            histogram=around(fires, value_bins(np.nan_to_num(self.max)), N_BINS, 14),
             peak_histogram=self._peak_histogram(),
             position_profile=self._position_profile(),
             intervals=self._intervals(),
             top_tokens=tokens,
-            examples=list(self._bands(tokens)),
+            examples=list(self._bands(tokens)) if self._index[0] < n_with_examples else [],
         )
 
     def columns(self, batch: FeatureBatch) -> dict[str, NDArray]:
@@ -227,12 +238,13 @@ class _Part:
             columns[f"{name}_low"], columns[f"{name}_high"] = ends[:, 0], ends[:, 1]
         return columns
 
-    def labels(self, batch: FeatureBatch) -> list[MachineLabel]:
-        """Every second feature that fires has a label, in words of its own tokens."""
+    def labels(self, batch: FeatureBatch, *, of_all: bool) -> list[MachineLabel]:
+        """Every second feature that fires has a label, or every one, in words of its own tokens."""
         tokens = batch.top_tokens
         starts = np.searchsorted(tokens.feature_index, self._index)
         found = []
-        for at in np.flatnonzero((self.n_fires > 0) & (self._index < self._n_real) & (self._index % 2 == 0)).tolist():
+        is_labeled = of_all | ((self.n_fires > 0) & (self._index % 2 == 0))
+        for at in np.flatnonzero(is_labeled & (self._index < self._n_real)).tolist():
             index, first = int(self._index[at]), int(starts[at])
             words = [
                 self._text.tokens[token].decode(errors="replace").strip()
@@ -264,12 +276,12 @@ class _Part:
         return {"activation_frequency": np.minimum(ends, 1.0), "mean_activation": mean}
 
     def _peak_histogram(self) -> NDArray[np.int64]:
-        counts = _around(self.n_contexts, octave_columns(np.nan_to_num(self.max)), N_OCTAVES, OCTAVES_BELOW_MAX)
+        counts = around(self.n_contexts, octave_columns(np.nan_to_num(self.max)), N_OCTAVES, OCTAVES_BELOW_MAX)
         return np.stack([counts - counts // 2, counts // 2], axis=1)
 
     def _position_profile(self) -> NDArray[np.int64]:
         by_bucket = np.bincount(position_buckets(np.arange(CTX_LEN)), minlength=N_BUCKETS) / CTX_LEN
-        counts = _spread(self.n_fires, np.repeat(by_bucket[None], len(self.n_fires), axis=0))
+        counts = spread(self.n_fires, np.repeat(by_bucket[None], len(self.n_fires), axis=0))
         return np.stack([counts - counts // 2, counts // 2], axis=1)
 
     def _top_tokens(self) -> TokenRows:
@@ -380,21 +392,3 @@ class _ExampleRows:
             position=self._position[first:last],
             value=self._value[first:last],
         )
-
-
-def _spread(total: NDArray[np.int64], share: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Whole counts in these shares [n, k]; what rounding leaves goes to the largest."""
-    counts = np.floor(total[:, None] * share).astype(np.int64)
-    counts[np.arange(len(total)), share.argmax(axis=1)] += total - counts.sum(axis=1)
-    return counts
-
-
-def _around(total: NDArray[np.int64], last: NDArray[np.int64], n_columns: int, n_below: int) -> NDArray[np.int64]:
-    """Counts in a bell over the n_below columns up to `last`, one at least in `last` itself where there are any."""
-    bell = np.exp(-(((np.arange(n_below) - 0.55 * n_below) / (0.25 * n_below)) ** 2))
-    share = np.zeros((len(total), n_columns))
-    columns = np.maximum(last[:, None] - n_below + 1 + np.arange(n_below), 0)
-    np.put_along_axis(share, columns, np.repeat((bell / bell.sum())[None], len(total), axis=0), axis=1)
-    counts = _spread(np.maximum(total - 1, 0), share)
-    counts[np.arange(len(total)), last] += np.minimum(total, 1)
-    return counts

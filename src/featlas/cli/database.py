@@ -1,9 +1,16 @@
-"""The commands for the database's schema."""
+"""The commands for the database: its schema, copies and backups."""
 
 import json
+from dataclasses import asdict
+from pathlib import Path
 
+from rich.table import Table
+
+from featlas.cli.terminal import result_console
 from featlas.entry.worker import load_settings
 from featlas.errors import ConflictError
+from featlas.store.backup import back_up
+from featlas.store.copying import Copy, copy_store
 from featlas.store.migrations import KNOWN_REVISIONS
 from featlas.store.upgrade import StoreCheck, check, upgrade
 
@@ -34,3 +41,29 @@ def check_database(*, as_json: bool) -> int:
     if not found.is_current and not as_json:
         raise ConflictError(_difference(found))
     return 0 if found.is_current else ConflictError.exit_code
+
+
+def copy_database(source: str, target: str, *, as_json: bool) -> int:
+    """Copy a store into an empty database and tell what arrived."""
+    return _print_copy(copy_store(source, target), as_json=as_json)
+
+
+def back_up_database(file: str, *, as_json: bool) -> int:
+    """Copy the store in force into a new file."""
+    return _print_copy(back_up(load_settings().store_url, Path(file).absolute()), as_json=as_json)
+
+
+def _print_copy(copy: Copy, *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(asdict(copy) | {"n_rows": copy.n_rows}))
+        return 0
+    table = Table("table", "rows", "seconds", box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for one in copy.tables:
+        table.add_row(one.name, f"{one.n_rows:,}", f"{one.seconds:.1f}")
+    console = result_console()
+    console.print(table)
+    console.print(f"{copy.n_rows:,} rows of {copy.source} are in {copy.target}; all were compared", soft_wrap=True)
+    console.print("not copied: the folders of runs (FEATLAS_HOME/artifacts); they are named by path below FEATLAS_HOME")
+    return 0

@@ -18,7 +18,9 @@ from featlas.store.job_views import Job, fetch_job, find_unfinished
 from featlas.store.json_shapes import run_to_json
 from featlas.store.runs import Run, fetch_run, find_runs
 from featlas.store.snapshots import remove_orphans
+from featlas.store.workers import list_workers
 from featlas.worker.local import OnUpdate, follow, job_error
+from featlas.worker.rounds import Team
 
 CHECK_REFUSED = 2
 
@@ -89,6 +91,9 @@ def run_job_here(here: Surroundings, job: Job) -> Job:
 
 
 def _run_or_follow(here: Surroundings, job: Job, on_update: OnUpdate) -> Job:
+    team = here.team()
+    if team is not None:
+        return _follow_team(here, team, job, on_update)
     if job.state is not JobState.RUNNING:
         try:
             return here.runner().run(job.id, on_update)
@@ -96,6 +101,23 @@ def _run_or_follow(here: Surroundings, job: Job, on_update: OnUpdate) -> Job:
             if fetch_job(here.store, job.id).state is not JobState.RUNNING:
                 raise
     return follow(here.store, job.id, on_update)
+
+
+def _follow_team(here: Surroundings, team: Team, job: Job, on_update: OnUpdate) -> Job:
+    """Ring for a job and watch it; Ctrl-C only stops the watching."""
+    if job.state is JobState.QUEUED:
+        team.wake(job.id, job.queue)
+    with here.store.read() as session:
+        alive = [worker for worker in list_workers(session) if worker.is_alive(team.lease_s)]
+    if not any(job.queue in worker.queues for worker in alive):
+        sys.stderr.write(
+            f"job {job.id} waits: no worker listens to the queue {job.queue!r}; `featlas worker` starts one\n"
+        )
+    try:
+        return follow(here.store, job.id, on_update, has_workers=True)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\njob {job.id} goes on without you; `featlas jobs cancel {job.id}` stops it\n")
+        raise
 
 
 class ShownMeter(Meter):

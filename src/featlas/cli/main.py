@@ -17,6 +17,7 @@ from featlas.cli.arguments import Json, RunRef, Whole
 from featlas.cli.labels import labels, providers
 from featlas.cli.reviews import review
 from featlas.cli.templates import templates
+from featlas.domain import QUEUES
 from featlas.errors import ExternalError, FeatlasError
 from featlas.specs import CheckSpec, ExtractSpec, LabelOptions, LabelSpec, TrainSpec
 
@@ -31,7 +32,7 @@ app = App(
     result_action="return_value",
 )
 jobs = App(name="jobs", help="Work in progress: list, look at, cancel, pause, resume.")
-db = App(name="db", help="The database's schema.")
+db = App(name="db", help="The database: its schema, copies and backups.")
 app.command(jobs)
 app.command(labels)
 app.command(review)
@@ -171,6 +172,20 @@ def serve(
     return run_serve(host, port, root_path=root_path, open_browser=open_browser)
 
 
+@app.command
+def worker(
+    *,
+    queues: Annotated[
+        tuple[str, ...], Parameter(consume_multiple=True, help=f"What to wait for, some of: {', '.join(QUEUES)}.")
+    ] = QUEUES,
+    concurrency: Annotated[Whole, Parameter(help="Jobs at a time.", validator=validators.Number(gte=1))] = 1,
+) -> int:
+    """Work on jobs of the team's store, as FEATLAS_BROKER_URL rings for them, until Ctrl-C."""
+    from featlas.cli.working import run_worker
+
+    return run_worker(queues, concurrency)
+
+
 @jobs.command(name="ls")
 def jobs_ls(*, as_json: Json = False) -> int:
     """List the jobs, newest first."""
@@ -225,6 +240,38 @@ def db_check(*, as_json: Json = False) -> int:
     from featlas.cli.database import check_database
 
     return check_database(as_json=as_json)
+
+
+@db.command(name="copy")
+def db_copy(
+    source: Annotated[str, Parameter(help="The store that is copied: sqlite:///FILE or postgresql://USER@HOST/NAME.")],
+    target: Annotated[
+        str, Parameter(help="An empty database of either kind; a SQLite file that is not there is made.")
+    ],
+    /,
+    *,
+    as_json: Json = False,
+) -> int:
+    """Copy the store SOURCE into the empty database TARGET, from either kind to either.
+
+    All of it or nothing: every row is compared before the copy counts. Stop workers first; the source is only read.
+    """
+    from featlas.cli.database import copy_database
+
+    return copy_database(source, target, as_json=as_json)
+
+
+@db.command(name="backup")
+def db_backup(
+    file: Annotated[str, Parameter(help="The file to write; it must not exist yet.")], /, *, as_json: Json = False
+) -> int:
+    """Write the store into a new SQLite file, from PostgreSQL too, while others go on working.
+
+    The file is a store itself: point FEATLAS_DATABASE_URL at it, or `featlas db copy` it back.
+    """
+    from featlas.cli.database import back_up_database
+
+    return back_up_database(file, as_json=as_json)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from featlas.entry.worker import load_settings
+from featlas.entry.worker import load_settings, make_doorbell
 from featlas.settings import Settings
 from featlas.store.session import Store
 from featlas.worker.local import LocalRunner
+from featlas.worker.rounds import Team
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,12 @@ class Surroundings:
     def runner(self) -> LocalRunner:
         """Runs jobs of this store in processes of their own."""
         return LocalRunner(self.store, self.settings.logs_path)
+
+    def team(self) -> Team | None:
+        """Those who do the jobs of this store elsewhere; None where they are done on this machine."""
+        if not self.settings.broker_url:
+            return None
+        return Team(self.store, make_doorbell(self.settings), self.settings.lease_s)
 
 
 @contextmanager

@@ -16,8 +16,9 @@ logger = logging.getLogger(__name__)
 
 GRACE_S = 10
 """How long requests in flight may take to their end."""
-END_WITHIN_S = 15
-"""How long all of it may take; what watches over the server must wait longer before it kills."""
+END_WITHIN_S = 40
+"""How long all of it may take: a job that is handed back may wait half a minute for answers that are paid for. What
+watches over the server must wait longer before it kills."""
 
 
 @contextmanager

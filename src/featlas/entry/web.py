@@ -19,17 +19,20 @@ from featlas.entry.ending import GRACE_S, Server, ending_in_order
 from featlas.entry.logs import start_logging
 from featlas.entry.providers import list_providers, try_provider
 from featlas.entry.readiness import readiness_checks
+from featlas.entry.worker import make_doorbell
 from featlas.errors import ConflictError, ExternalError, InputError
 from featlas.pipeline.registry import KINDS
 from featlas.pipeline.shipped_templates import add_shipped_templates
 from featlas.settings import Settings
+from featlas.store.job_views import fetch_job
 from featlas.store.session import Store
 from featlas.worker.local import LocalRunner
+from featlas.worker.rounds import Team
 
 logger = logging.getLogger(__name__)
 
 UI_FOLDER = Path(featlas.__file__).parent / "web"
-DATABASE_CONNECTIONS = 20  # as many again may overflow: together the threads in which endpoints run
+STATEMENT_S = 60  # nobody waits longer than that for a page
 _NICENESS = 10  # a page that somebody looks at comes before a job that takes minutes anyway
 
 
@@ -45,14 +48,14 @@ def serve(
     start_logging(settings)
     bound = bind(host, port)
     url = f"http://{_in_url(host)}:{bound.getsockname()[1]}{root_path}/"
-    with ending_in_order() as asked, bound, open_store(settings) as store, local_runner(store, settings) as wake:
+    with ending_in_order() as asked, bound, open_store(settings) as store, workers_of(store, settings, asked) as wake:
         app = create_app(
             Surroundings(
                 store=store,
                 artifacts_path=settings.artifacts_path,
                 spec_classes={name: kind.spec_class for name, kind in KINDS.items()},
                 wake=wake,
-                has_runner=True,
+                has_runner=not settings.broker_url,
                 version=featlas.__version__,
                 list_providers=partial(list_providers, settings),
                 try_provider=partial(try_provider, settings),
@@ -114,8 +117,8 @@ def is_loopback(host: str) -> bool:
 
 @contextmanager
 def open_store(settings: Settings) -> Iterator[Store]:
-    """The store with the templates that come with Featlas, and a connection for every thread that may ask for one."""
-    store = Store.open(settings.store_url, pool_size=DATABASE_CONNECTIONS)
+    """The store with the templates that come with Featlas, and connections for the threads that answer."""
+    store = Store.open(settings.store_url, n_connections=settings.database_connections, statement_s=STATEMENT_S)
     try:
         add_shipped_templates(store)
         yield store
@@ -124,9 +127,32 @@ def open_store(settings: Settings) -> Iterator[Store]:
 
 
 @contextmanager
-def local_runner(store: Store, settings: Settings) -> Iterator[Callable[[int], None]]:
-    """Works on queued jobs in a thread, one after another; yields the bell that says there is one."""
-    stop, bell = threading.Event(), threading.Event()
+def workers_of(store: Store, settings: Settings, stop: threading.Event) -> Iterator[Callable[[int], None]]:
+    """Those who work on queued jobs: a team's workers where there is a broker, else a thread here; yields the bell.
+
+    The thread begins to hand back what it works on as soon as `stop` is set.
+    """
+    with team_rounds(store, settings) if settings.broker_url else local_runner(store, settings, stop) as wake:
+        yield wake
+
+
+@contextmanager
+def team_rounds(store: Store, settings: Settings) -> Iterator[Callable[[int], None]]:
+    """Makes the rounds of a team in a thread; yields the bell that wakes its workers."""
+    team, stop = Team(store, make_doorbell(settings), settings.lease_s), threading.Event()
+    thread = threading.Thread(target=team.make_rounds, args=(stop,), name="rounds")
+    thread.start()
+    try:
+        yield lambda job_id: team.wake(job_id, fetch_job(store, job_id).queue)
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
+def local_runner(store: Store, settings: Settings, stop: threading.Event) -> Iterator[Callable[[int], None]]:
+    """Works on queued jobs in a thread, one after another, until `stop`; yields the bell that says there is one."""
+    bell = threading.Event()
     runner = LocalRunner(store, settings.logs_path, niceness=_NICENESS)
 
     def work() -> None:

@@ -1,30 +1,31 @@
-"""The process in which one job runs: `python -m featlas.entry.worker run-job ID [--parent PID]`; a runner starts it."""
+"""The processes that work: one job's own (`python -m featlas.entry.worker run-job ID`), and a team's worker."""
 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from featlas.domain import QUEUES
 from featlas.entry.logs import start_logging
 from featlas.entry.providers import find_provider
 from featlas.errors import FeatlasError, InputError
 from featlas.pipeline.registry import KINDS, Kind
 from featlas.settings import Settings
 from featlas.store.session import Store
-from featlas.worker.run_job import Workplace, die_with_parent, run_job, step_back
+from featlas.worker.local import LocalRunner
+from featlas.worker.rounds import Team
+from featlas.worker.run_job import Workplace, die_with_parent, help_job, run_job, step_back
+
+if TYPE_CHECKING:
+    from featlas.worker.celery_app import CeleryDoorbell
 
 
 def main(argv: Sequence[str] | None = None, *, kinds: Mapping[str, Kind] = KINDS) -> int:
-    """Run one job and return the exit code; what cannot be written into its row goes to stderr."""
-    parser = argparse.ArgumentParser(prog="python -m featlas.entry.worker")
-    commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("run-job", help="do a queued job in this process")
-    command.add_argument("job_id", type=int)
-    command.add_argument("--parent", type=int, default=None, help="end when this process ends")
-    command.add_argument("--nice", type=int, default=0, help="how far other processes go first, 0 to 19")
-    given = parser.parse_args(argv)
+    """Run one job, or help with one, and return the exit code; what cannot be written into its row goes to stderr."""
+    given = _parser().parse_args(argv)
     if given.nice:
         step_back(given.nice)
     if given.parent is not None:
@@ -34,12 +35,57 @@ def main(argv: Sequence[str] | None = None, *, kinds: Mapping[str, Kind] = KINDS
         start_logging(settings)
         store = Store.open(settings.store_url)
         try:
+            if given.command == "help":
+                return help_job(store, given.job_id, workplace(settings), kinds)
             return run_job(store, given.job_id, workplace(settings), kinds, parent_pid=given.parent)
         finally:
             store.close()
     except FeatlasError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return error.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m featlas.entry.worker")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, what in (("run-job", "do a queued job in this process"), ("help", "help with a job of another worker")):
+        command = commands.add_parser(name, help=what)
+        command.add_argument("job_id", type=int)
+        command.add_argument("--parent", type=int, default=None, help="end when this process ends")
+        command.add_argument("--nice", type=int, default=0, help="how far other processes go first, 0 to 19")
+    return parser
+
+
+def work(settings: Settings, queues: Sequence[str], concurrency: int) -> None:
+    """Wait for jobs of these queues and do them, until SIGINT or SIGTERM; what runs then is handed back.
+
+    Raises InputError where no broker is set or a queue is not known.
+    """
+    unknown = [queue for queue in queues if queue not in QUEUES]
+    if unknown:
+        raise InputError(f"--queues {unknown[0]}: expected some of {', '.join(QUEUES)}")
+    start_logging(settings)
+    doorbell = make_doorbell(settings)
+    from featlas.worker.celery_app import run_worker
+
+    store = Store.open(settings.store_url)
+    try:
+        team = Team(store, doorbell, settings.lease_s)
+        run_worker(team, doorbell, LocalRunner(store, settings.logs_path), queues, concurrency)
+    finally:
+        store.close()
+
+
+def make_doorbell(settings: Settings) -> "CeleryDoorbell":
+    """What rings for workers; raises InputError where no broker is set."""
+    if not settings.broker_url:
+        raise InputError(
+            "FEATLAS_BROKER_URL is not set: without a broker jobs run on this machine, beside `featlas serve` or in the"
+            " command that asks for them; expected a URL such as redis://host:6379/0"
+        )
+    from featlas.worker.celery_app import CeleryDoorbell  # a third of a second that most commands need not pay
+
+    return CeleryDoorbell(settings.broker_url)
 
 
 def load_settings() -> Settings:
@@ -61,6 +107,7 @@ def workplace(settings: Settings) -> Workplace:
         threads=settings.threads,
         lease_s=settings.lease_s,
         open_provider=partial(find_provider, settings),
+        call_helpers=make_doorbell(settings).call_helpers if settings.broker_url else None,
     )
 
 

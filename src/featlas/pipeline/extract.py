@@ -10,6 +10,7 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import pairwise
@@ -33,6 +34,7 @@ from featlas.pipeline.opening import OpenedSae, fit_together, open_model, open_s
 from featlas.pipeline.plan import Plan, load_plan, make_plan
 from featlas.pipeline.progress import Progress
 from featlas.pipeline.registry import JobContext
+from featlas.pipeline.sharing import blocks_to_make
 from featlas.sources.tokenizer import Tokenizer
 from featlas.specs import ExtractSpec
 from featlas.store.artifacts import artifact_name, has_plan, list_finished_blocks, remove_leftovers
@@ -250,13 +252,20 @@ def _sae_facts(spec: ExtractSpec, opened: OpenedSae) -> SaeFacts:
 def _recipe(spec: ExtractSpec, plan: Plan, model: LanguageModel) -> dict[str, Any]:
     return {
         "lm_dtype": spec.lm_dtype,
+        "n_blocks": plan.n_blocks,
+        "block_slots": plan.block_slots,
+        "order": plan.record["order"],
+        **recipe_of_machine(model),
+    }
+
+
+def recipe_of_machine(model: LanguageModel) -> dict[str, Any]:
+    """What of a machine decides the last bits of its numbers: all workers of one run must agree in it."""
+    return {
         "device": str(model.device),
         "threads": torch.get_num_threads(),
         "cpu": platform.processor() or platform.machine(),
         "cpu_features": torch.backends.cpu.get_cpu_capability(),
-        "n_blocks": plan.n_blocks,
-        "block_slots": plan.block_slots,
-        "order": plan.record["order"],
         "versions": {name: version(name) for name in RECIPE_PACKAGES},
     }
 
@@ -265,22 +274,29 @@ def _make_blocks(
     plan: Plan, model: LanguageModel, target: Target, run: Run, spec: ExtractSpec, context: JobContext
 ) -> float:
     """Make the blocks that are not there yet, publishing partial snapshots now and then; seconds spent on the pass."""
-    done = set(list_finished_blocks(plan.folder))
-    todo = [block for block in range(plan.n_blocks) if block not in done]
     n_positions = [count_positions(plan, block) for block in range(plan.n_blocks)]
-    n_done = sum(n_positions[block] for block in done)
+    n_done = sum(n_positions[block] for block in list_finished_blocks(plan.folder))
     context.progress.phase("reading the text", sum(n_positions), "tokens", done=n_done)
     started = last_published = time.monotonic()
     n_published = 0
-    for block in todo:
-        run_blocks(plan, [block], model, target, context.progress, context.stop)
-        n_whole = block + 1  # blocks are made in order, so all before this one are whole
-        is_due = time.monotonic() - last_published > PARTIAL_EVERY_S and n_whole >= 2 * n_published
-        if is_due and n_whole < plan.n_blocks:
-            _publish(plan, list(range(n_whole)), target, run, spec, context, is_partial=True)
-            context.progress.phase("reading the text", sum(n_positions), "tokens", done=sum(n_positions[:n_whole]))
-            last_published, n_published = time.monotonic(), n_whole
+    with closing(blocks_to_make(plan, n_positions, context)) as blocks:
+        for block in blocks:
+            run_blocks(plan, [block], model, target, context.progress, context.stop)
+            if time.monotonic() - last_published <= PARTIAL_EVERY_S:
+                continue
+            n_whole = _count_whole(plan)
+            if 2 * n_published <= n_whole < plan.n_blocks:
+                _publish(plan, list(range(n_whole)), target, run, spec, context, is_partial=True)
+                n_done = sum(n_positions[block] for block in list_finished_blocks(plan.folder, verify=False))
+                context.progress.phase("reading the text", sum(n_positions), "tokens", done=n_done)
+                last_published, n_published = time.monotonic(), n_whole
     return time.monotonic() - started
+
+
+def _count_whole(plan: Plan) -> int:
+    """Blocks from the first on without a gap: what a partial snapshot may rest on."""
+    done = set(list_finished_blocks(plan.folder, verify=False))
+    return next(block for block in range(plan.n_blocks + 1) if block not in done)
 
 
 def count_positions(plan: Plan, block: int) -> int:

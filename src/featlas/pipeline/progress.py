@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from featlas.errors import JobCancelled, JobPaused
+from featlas.errors import JobCancelled, JobHandedBack, JobPaused
 
 WINDOW_S = 60.0
 """Rates and times left are taken over the last minute."""
@@ -65,6 +65,10 @@ class StopFlag:
     def cancel(self) -> None:
         """Ask for the end of the job."""
         self.stop(JobCancelled("the job was cancelled; resume it to go on from what is done"))
+
+    def hand_back(self) -> None:
+        """Ask for the end of this worker's part; another goes on."""
+        self.stop(JobHandedBack("the job was handed back; another worker goes on from what is done"))
 
     def pause(self) -> None:
         """Ask for a break."""

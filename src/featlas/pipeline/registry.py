@@ -10,12 +10,25 @@ from featlas.errors import InputError
 from featlas.explain.provider import Provider
 from featlas.pipeline.progress import Progress, Stop
 from featlas.specs import ExtractSpec, LabelSpec, Spec
+from featlas.store.lease_owner import Owner
 from featlas.store.session import Store
 
 
 def refuse_providers(name: str) -> Provider:
     """For surroundings without settings, in which nobody may be asked."""
     raise InputError(f"nobody said where to find the provider {name!r}, nor with which key")
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How a job's worker shares its work with other workers: under which name, for how long, and how it calls them.
+
+    `call_helpers(n)` tells up to `n` others that there is something to do; nobody may come.
+    """
+
+    owner: Owner
+    lease_s: float
+    call_helpers: Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,7 @@ class JobContext:
     progress: Progress
     stop: Stop
     open_provider: Callable[[str], Provider] = refuse_providers
+    sharing: Sharing | None = None
 
 
 UseCase = Callable[[Any, JobContext], dict[str, Any]]
@@ -46,19 +60,33 @@ UseCase = Callable[[Any, JobContext], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of job: the class of its spec, and the use case as `module:function`, imported when it is first needed."""
+    """A kind of job: the class of its spec, and the use case as `module:function`, imported when it is first needed.
+
+    `help_case` is what other workers do for a job of this kind that runs elsewhere; empty where they cannot help.
+    """
 
     spec_class: type[Spec]
     use_case: str
+    help_case: str = ""
 
     def load(self) -> UseCase:
-        """The function itself."""
-        module, _, function = self.use_case.partition(":")
-        return getattr(importlib.import_module(module), function)
+        """The use case itself."""
+        return _load(self.use_case)
+
+    def load_help(self) -> Callable[[Any, JobContext], int]:
+        """What helpers do."""
+        return _load(self.help_case)
+
+
+def _load(place: str) -> Any:
+    module, _, function = place.partition(":")
+    return getattr(importlib.import_module(module), function)
 
 
 KINDS: Mapping[str, Kind] = {
-    "extraction": Kind(ExtractSpec, "featlas.pipeline.extract:run_extraction"),
+    "extraction": Kind(
+        ExtractSpec, "featlas.pipeline.extract:run_extraction", "featlas.pipeline.extract_help:help_extraction"
+    ),
     "labeling": Kind(LabelSpec, "featlas.pipeline.label:run_labeling"),
 }
 

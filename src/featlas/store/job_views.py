@@ -8,13 +8,12 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from featlas.domain import JobState
+from featlas.domain import QUEUES, JobState
 from featlas.errors import NotFoundError
 from featlas.store.session import Store
 from featlas.store.tables import JobEventRow, JobRow, utc_now
 
 ENDED = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
-DEFAULT_QUEUE = "default"
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def list_events(store: Store, job_id: int, *, after_seq: int = 0, limit: int = 1
         return [JobEvent(row.job_id, row.seq, row.at, row.kind, row.payload) for row in rows]
 
 
-def find_queued(store: Store, queues: Collection[str] = (DEFAULT_QUEUE,)) -> Job | None:
+def find_queued(store: Store, queues: Collection[str] = QUEUES) -> Job | None:
     """The job that has waited longest in these queues; None when they are empty."""
     query = select(JobRow).where(JobRow.state == JobState.QUEUED, JobRow.queue.in_(queues))
     with store.read() as session:

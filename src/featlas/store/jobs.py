@@ -6,21 +6,25 @@ Times are this machine's clock; hosts that share a database keep theirs in step 
 """
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
+from featlas import __version__
 from featlas.domain import JobState
 from featlas.errors import ConflictError
 from featlas.specs import Spec
-from featlas.store.job_views import DEFAULT_QUEUE, ENDED, Job, job_of, refuse_impossible, unknown_job
+from featlas.store.job_views import ENDED, Job, job_of, refuse_impossible, unknown_job
 from featlas.store.lease_owner import Owner
 from featlas.store.session import Store
 from featlas.store.tables import JobEventRow, JobRow, utc_now
 from featlas.store.uids import new_uid
+
+MOST_RINGS = 100
+"""Most bells rung at once for one queue; more follow in the next round."""
 
 RESUMABLE = (JobState.PAUSED, JobState.FAILED, JobState.CANCELLED)
 
@@ -42,17 +46,17 @@ class Requests:
     pause: bool
 
 
-def enqueue(store: Store, kind: str, spec: Spec, *, queue: str = DEFAULT_QUEUE, code_version: str = "") -> Job:
-    """Add a job to the queue; its first attempt is number 1."""
+def enqueue(store: Store, kind: str, spec: Spec) -> Job:
+    """Add a job to the queue of its kind; its first attempt is number 1."""
     with store.write() as session:
         row = JobRow(
             uid=new_uid(),
             kind=kind,
             spec=spec.model_dump(mode="json"),
             spec_hash=spec.content_hash(),
-            queue=queue,
+            queue=spec.queue,
             attempt=1,
-            code_version=code_version or None,
+            code_version=__version__,
         )
         session.add(row)
         session.flush()
@@ -193,6 +197,34 @@ def reconcile(store: Store) -> list[Job]:
     return freed
 
 
+def choose_rings(store: Store, n_bells: dict[str, int], *, quiet_s: float) -> list[tuple[int, str]]:
+    """Queued jobs that must be rung for, as (job, queue), marked as rung: more wait than bells lie in their queue.
+
+    `n_bells` is how many bells lie in each queue that was looked at. Jobs rung for in the last `quiet_s` are left
+    alone, because their bell may be in a worker's hand. Two who choose at once never choose the same job.
+    """
+    chosen: list[tuple[int, str]] = []
+    with store.write() as session:
+        for queue, n in n_bells.items():
+            waiting = select(JobRow.id).where(JobRow.state == JobState.QUEUED, JobRow.queue == queue)
+            ids = session.scalars(waiting.order_by(JobRow.queued_at, JobRow.id).limit(n + MOST_RINGS)).all()
+            chosen += [(job_id, queue) for job_id in _mark_rung(session, ids[: len(ids) - n], quiet_s)]
+    return chosen
+
+
+def note_ring(store: Store, job_id: int) -> None:
+    """Remember that the broker was told of a job just now."""
+    with store.write() as session:
+        session.execute(update(JobRow).where(JobRow.id == job_id).values(rung_at=utc_now()))
+
+
+def _mark_rung(session: Session, job_ids: Collection[int], quiet_s: float) -> list[int]:
+    now = utc_now()
+    is_due = or_(JobRow.rung_at.is_(None), JobRow.rung_at < now - dt.timedelta(seconds=quiet_s))
+    statement = update(JobRow).where(JobRow.id.in_(job_ids), JobRow.state == JobState.QUEUED, is_due)
+    return sorted(session.scalars(statement.values(rung_at=now).returning(JobRow.id)))
+
+
 def make_guard(lease: Lease) -> Callable[[Session], None]:
     """A check for writers of results: called in their transaction, raises ConflictError unless the lease is still held.
 
@@ -273,6 +305,7 @@ def _requeue(session: Session, row: JobRow, why: str, payload: dict[str, Any]) -
         setattr(row, name, value)
     row.attempt += 1
     row.queued_at = utc_now()
+    row.rung_at = None
     row.error_class = row.error_message = None
     session.flush()
     _append_event(session, row.id, why, {"attempt": row.attempt, **payload})

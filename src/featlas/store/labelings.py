@@ -47,7 +47,7 @@ def fetch_pinned_template(session: Session, pinned: LabelSpec) -> PromptTemplate
     return fetch_template(session, name, int(version))
 
 
-def enqueue_labeling(store: Store, spec: LabelSpec, *, code_version: str = "") -> Job:
+def enqueue_labeling(store: Store, spec: LabelSpec) -> Job:
     """Queue a labeling, pinned; its template counts one use more. Raises what `pin_labeling` does.
 
     Raises ConflictError where a job that is not finished does the same.
@@ -57,7 +57,7 @@ def enqueue_labeling(store: Store, spec: LabelSpec, *, code_version: str = "") -
     known = find_unfinished(store, KIND, spec.content_hash())
     if known is not None and known.state in (JobState.QUEUED, JobState.RUNNING):
         raise ConflictError(f"job {known.id} does the same and is {known.state}; watch that one, or cancel it first")
-    job = jobs.enqueue(store, KIND, spec, code_version=code_version)
+    job = jobs.enqueue(store, KIND, spec)
     if spec.asks_a_language_model and not spec.dry_run:
         with store.write() as session:
             count_use(session, fetch_pinned_template(session, spec).id)

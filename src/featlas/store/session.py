@@ -9,8 +9,19 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
 from featlas.errors import ConflictError
-from featlas.store.database import SQLITE_BEGIN, find_revision, is_new_file, make_engine, parse_url, translated
+from featlas.store.database import (
+    BUSY_TIMEOUT_S,
+    SQLITE_BEGIN,
+    find_revision,
+    is_new_file,
+    make_engine,
+    parse_url,
+    translated,
+)
 from featlas.store.migrations import HEAD, KNOWN_REVISIONS
+
+COMMAND_CONNECTIONS = 8
+"""Enough for a command or a job: its work, its heartbeat, and what it does beside them in threads."""
 
 
 class Store:
@@ -23,9 +34,11 @@ class Store:
         self._writer = engine.execution_options(**{SQLITE_BEGIN: "BEGIN IMMEDIATE"})
 
     @classmethod
-    def open(cls, url: str, *, pool_size: int = 10) -> "Store":
+    def open(cls, url: str, *, n_connections: int = COMMAND_CONNECTIONS, statement_s: int | None = None) -> "Store":
         """Connect to `url` (sqlite:///FILE or postgresql://…), creating the tables in a new SQLite file.
 
+        At most `n_connections` are open at a time, half of which stay open; who needs one more waits. On PostgreSQL a
+        statement that takes longer than `statement_s` is cancelled, and nobody waits longer for a lock than on SQLite.
         Raises InputError for a URL or file that cannot be a store, ExternalError when the database cannot be reached,
         ConflictError when its tables are older or newer than this code.
         """
@@ -35,7 +48,12 @@ class Store:
             from featlas.store.upgrade import upgrade
 
             upgrade(url)
-        engine = make_engine(parsed, pool_size=pool_size, max_overflow=pool_size)
+        limits = {"lock_timeout": f"{BUSY_TIMEOUT_S}s"}
+        if statement_s is not None:
+            limits["statement_timeout"] = f"{statement_s}s"
+        n_kept = (n_connections + 1) // 2
+        pool = {"pool_size": n_kept, "max_overflow": n_connections - n_kept, "pool_timeout": BUSY_TIMEOUT_S}
+        engine = make_engine(parsed, limits=limits, **pool)
         try:
             _require_head(engine)
         except BaseException:

@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 from featlas.errors import ConflictError
 from featlas.store.database import SQLITE_BEGIN, find_revision, make_engine, parse_url, translated
 from featlas.store.migrations import HEAD, KNOWN_REVISIONS
+from featlas.store.row_ids import last_ids_kept
 from featlas.store.search_index import is_ours
 from featlas.store.tables import Row
 
@@ -53,7 +54,8 @@ def upgrade(url: str) -> str | None:
         before = find_revision(connection)
         if before is not None and before not in KNOWN_REVISIONS:
             raise ConflictError(f"the database is at revision {before}, newer than this code ({HEAD}); upgrade featlas")
-        command.upgrade(_config(connection), "head")
+        with last_ids_kept(connection):
+            command.upgrade(_config(connection), "head")
         if connection.dialect.name == "sqlite":
             _require_sound_keys(connection)
     return before

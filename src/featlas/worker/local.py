@@ -1,5 +1,9 @@
-"""The runner without a broker: it starts one fresh process per job, watches it, and takes back what a dead one held."""
+"""Starts one fresh process per job, watches it, passes signals on and takes back what a dead one held.
 
+Without a broker this is all there is; with one, a worker's tasks do their jobs by it.
+"""
+
+import contextlib
 import logging
 import os
 import signal
@@ -13,14 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from featlas import errors
-from featlas.domain import JobState
-from featlas.errors import ConflictError, ExternalError, FeatlasError, JobCancelled, JobPaused
+from featlas.domain import QUEUES, JobState
+from featlas.errors import ConflictError, DatabaseUnreachable, ExternalError, FeatlasError, JobCancelled, JobPaused
 from featlas.store import jobs
-from featlas.store.job_views import DEFAULT_QUEUE, Job, fetch_job, find_queued, list_events
+from featlas.store.job_views import Job, fetch_job, find_queued, list_events
 from featlas.store.jobs import Lease
 from featlas.store.lease_owner import Owner
 from featlas.store.session import Store
 from featlas.worker.job_words import working_on
+from featlas.worker.run_job import HAND_BACK, MAX_CRASHES
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +54,7 @@ class LocalRunner:
         command: Sequence[str] = COMMAND,
         env: Mapping[str, str] | None = None,
         grace_s: float = GRACE_S,
-        max_crashes: int = 3,
+        max_crashes: int = MAX_CRASHES,
         niceness: int = 0,
     ) -> None:
         self._store, self._logs_path = store, logs_path
@@ -72,7 +77,7 @@ class LocalRunner:
         with _signals_call(orders.count_signal):
             return self._run_to_rest(job, orders, on_update or _ignore)
 
-    def serve(self, stop: threading.Event, queues: Collection[str] = (DEFAULT_QUEUE,), *, poll_s: float = 1.0) -> None:
+    def serve(self, stop: threading.Event, queues: Collection[str] = QUEUES, *, poll_s: float = 1.0) -> None:
         """Run the jobs of these queues one after another, the oldest first, until `stop` is set.
 
         A job that runs then is handed back to the queue, for the next worker to go on with. In the main thread SIGINT
@@ -90,11 +95,39 @@ class LocalRunner:
                 except ConflictError:
                     continue  # another worker was quicker
 
+    def take(self, job_id: int, hand_back: threading.Event) -> Job | None:
+        """Work on a job, if it is queued, until it is at rest or handed back because `hand_back` is set.
+
+        Returns its row, or None where there is nothing to do because another has it or it is over. A job that was
+        handed back is queued again.
+        """
+        job = fetch_job(self._store, job_id)
+        if job.state is not JobState.QUEUED:
+            return None
+        try:
+            return self._run_to_rest(job, _Orders(hand_back=hand_back), _ignore)
+        except ConflictError:
+            return None
+
+    def help(self, job_id: int, hand_back: threading.Event) -> int:
+        """Let a process help with a job that runs elsewhere, until there is nothing to help with; its exit code."""
+        with self._started("help", job_id) as child:
+            while child.poll() is None:
+                if hand_back.wait(POLL_S):
+                    child.send_signal(HAND_BACK)
+                    self._wait(child)
+        return child.returncode
+
+    def _wait(self, child: subprocess.Popen[bytes]) -> None:
+        """Give it the time that it may take to stop; what still runs then is killed by its starter."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(self._grace_s)
+
     def _run_to_rest(self, job: Job, orders: "_Orders", on_update: OnUpdate) -> Job:
         with working_on(job):
             logger.info("job %d starts", job.id)
             while not (job.is_at_rest or orders.hand_back.is_set()):
-                with self._started(job.id) as child:
+                with self._started("run-job", job.id) as child:
                     self._watch(child, job.id, orders, on_update)
                 job = self._settled(child, job, orders)
                 on_update(job)
@@ -102,7 +135,7 @@ class LocalRunner:
         return job
 
     @contextmanager
-    def _started(self, job_id: int) -> Iterator[subprocess.Popen[bytes]]:
+    def _started(self, what: str, job_id: int) -> Iterator[subprocess.Popen[bytes]]:
         log_path = self._log_path(job_id)
         try:
             log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +147,7 @@ class LocalRunner:
         with log:
             # Its own session, so that Ctrl-C in a terminal reaches us only, and the job is cancelled in order.
             child = subprocess.Popen(
-                [*self._command, "run-job", str(job_id), "--parent", str(os.getpid()), *self._nice()],
+                [*self._command, what, str(job_id), "--parent", str(os.getpid()), *self._nice()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -134,18 +167,24 @@ class LocalRunner:
     def _watch(self, child: subprocess.Popen[bytes], job_id: int, orders: "_Orders", on_update: OnUpdate) -> None:
         kill_at = None
         while child.poll() is None:
-            if orders.n_signals and kill_at is None:
+            must_go = orders.hand_back.is_set()
+            if (orders.n_signals or must_go) and kill_at is None:
                 kill_at = time.monotonic() + self._grace_s
-                _request_cancel(self._store, job_id)
-                child.terminate()
-            is_late = kill_at is not None and time.monotonic() > kill_at
-            if is_late or orders.n_signals > 1 or orders.hand_back.is_set():
+                self._ask_to_stop(child, job_id, must_go=must_go)
+            if (kill_at is not None and time.monotonic() > kill_at) or orders.n_signals > 1:
                 child.kill()
-            on_update(fetch_job(self._store, job_id))
-            try:
+            # A database that is away for a moment is the worker's matter: it knows how long its lease lasts.
+            with contextlib.suppress(DatabaseUnreachable):
+                on_update(fetch_job(self._store, job_id))
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(POLL_S)
-            except subprocess.TimeoutExpired:
-                continue
+
+    def _ask_to_stop(self, child: subprocess.Popen[bytes], job_id: int, *, must_go: bool) -> None:
+        if must_go:
+            child.send_signal(HAND_BACK)
+            return
+        _request_cancel(self._store, job_id)
+        child.terminate()
 
     def _settled(self, child: subprocess.Popen[bytes], before: Job, orders: "_Orders") -> Job:
         """The job's row after its worker ended; what the worker still held is taken back."""
@@ -168,10 +207,11 @@ class LocalRunner:
         return self._logs_path / f"job-{job_id}.log"
 
 
-def follow(store: Store, job_id: int, on_update: OnUpdate, *, poll_s: float = 0.5) -> Job:
+def follow(store: Store, job_id: int, on_update: OnUpdate, *, poll_s: float = 0.5, has_workers: bool = False) -> Job:
     """Call `on_update` with the row of a job, whoever works on it, until it is at rest; returns its last row.
 
-    Raises ConflictError where the worker and its runner died, so that nobody works on it any more.
+    Raises ConflictError where the worker and its runner died, so that nobody works on it any more; but not where a
+    team's workers take it up again (`has_workers`).
     """
     while True:
         job = fetch_job(store, job_id)
@@ -181,7 +221,7 @@ def follow(store: Store, job_id: int, on_update: OnUpdate, *, poll_s: float = 0.
         if job.is_silent:
             # Only by time: a runner that lives takes back what its dead worker held, and counts the crash, before this.
             jobs.reconcile(store)
-        elif job.state is JobState.QUEUED and list_events(store, job_id)[-1].kind == "lost":
+        elif job.state is JobState.QUEUED and not has_workers and list_events(store, job_id)[-1].kind == "lost":
             raise ConflictError(
                 f"job {job_id} lost its worker; `featlas jobs resume {job_id}` goes on from what is done"
             )

@@ -11,19 +11,35 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from featlas import errors
-from featlas.errors import ConflictError, ExternalError, FeatlasError, InputError, JobCancelled, JobPaused
+from featlas.errors import (
+    ConflictError,
+    DatabaseUnreachable,
+    ExternalError,
+    FeatlasError,
+    InputError,
+    JobCancelled,
+    JobHandedBack,
+    JobPaused,
+)
 from featlas.pipeline.progress import Meter, StopFlag
-from featlas.pipeline.registry import JobContext, Kind, find_kind, refuse_providers
+from featlas.pipeline.registry import JobContext, Kind, Sharing, find_kind, refuse_providers
 from featlas.store import jobs
-from featlas.store.job_views import Job
+from featlas.store.job_views import Job, fetch_job
 from featlas.store.jobs import Lease
 from featlas.store.lease_owner import Owner
 from featlas.store.session import Store
 from featlas.worker.job_words import working_on
+
+HAND_BACK = signal.SIGUSR1
+"""The signal with which a runner that has to go asks its worker to leave the job to another."""
+
+MAX_CRASHES = 3
+"""So many deaths in a row without progress fail a job."""
 
 BEAT_S = 1.0
 """How often the job row is written: progress out, requests to cancel or pause in."""
@@ -33,7 +49,10 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where and how this machine works, as plain values of the settings."""
+    """Where and how this machine works, as plain values of the settings.
+
+    `call_helpers(job_id, n)` tells up to `n` other workers that they can help; None where there are no others.
+    """
 
     artifacts_path: Path
     cache_path: Path
@@ -42,6 +61,7 @@ class Workplace:
     threads: int
     lease_s: float
     open_provider: Callable[[str], Any] = refuse_providers
+    call_helpers: Callable[[int, int], None] | None = None
 
     def log_path(self, job_id: int) -> Path:
         """The file that takes the output of a job's worker, and the traceback of an unexpected error."""
@@ -58,23 +78,67 @@ def run_job(
     """
     job, lease = jobs.claim(store, Owner.of_this_process(), place.lease_s, job_id=job_id)
     meter, flag = Meter(), StopFlag()
-    context = JobContext(
+    context = _context(store, job_id, place, meter, flag, jobs.make_guard(lease))
+    heart = _Heart(store, lease, place.lease_s, meter, flag, parent_pid)
+    with working_on(job), _signals_stop(flag), heart.beating():
+        end, exit_code = _attempt(job, kinds, context, place.log_path(job_id))
+        _write_end(lambda: end(store, lease, meter.snapshot()), place.lease_s)
+    return exit_code
+
+
+def help_job(store: Store, job_id: int, place: Workplace, kinds: Mapping[str, Kind]) -> int:
+    """Help, in this process, with a job that another worker has; returns the exit code.
+
+    Raises ConflictError where this machine cannot help, NotFoundError for an unknown job.
+    """
+    job = fetch_job(store, job_id)
+    flag = StopFlag()
+    context = _context(store, job_id, place, Meter(), flag, _nothing_to_guard)
+    kind = find_kind(kinds, job.kind)
+    with working_on(job), _signals_stop(flag):
+        try:
+            kind.load_help()(_read_spec(job, kind), context)
+        except (JobHandedBack, JobCancelled):
+            return 0  # the share is free again
+    return 0
+
+
+def _context(
+    store: Store, job_id: int, place: Workplace, meter: Meter, flag: StopFlag, guard: Callable[[Any], None]
+) -> JobContext:
+    sharing = None
+    if place.call_helpers is not None:
+        sharing = Sharing(Owner.of_this_process(), place.lease_s, partial(place.call_helpers, job_id))
+    return JobContext(
         store=store,
         artifacts_path=place.artifacts_path,
         cache_path=place.cache_path,
         device=place.device,
         threads=place.threads,
         job_id=job_id,
-        guard=jobs.make_guard(lease),
+        guard=guard,
         progress=meter,
         stop=flag,
         open_provider=place.open_provider,
+        sharing=sharing,
     )
-    heart = _Heart(store, lease, place.lease_s, meter, flag, parent_pid)
-    with working_on(job), _signals_cancel(flag), heart.beating():
-        end, exit_code = _attempt(job, kinds, context, place.log_path(job_id))
-    end(store, lease, meter.snapshot())
-    return exit_code
+
+
+def _nothing_to_guard(_session: Any) -> None:
+    """A helper writes nothing that its share's lease does not guard."""
+
+
+def _write_end(write: Callable[[], None], patience_s: float) -> None:
+    """Write how a job ended; a database that does not answer is asked again as long as the lease may last."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            write()
+            return
+        except DatabaseUnreachable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(BEAT_S)
 
 
 End = Callable[[Store, Lease, dict[str, Any]], None]
@@ -86,6 +150,10 @@ def _attempt(job: Job, kinds: Mapping[str, Kind], context: JobContext, log_path:
         result = _run_use_case(job, kinds, context)
     except JobCancelled as error:
         return jobs.cancel, error.exit_code
+    except JobHandedBack as error:
+        return _hand_back, error.exit_code
+    except DatabaseUnreachable as error:
+        return _crash, error.exit_code
     except JobPaused as error:
         return jobs.pause, error.exit_code
     except FeatlasError as error:
@@ -98,13 +166,26 @@ def _attempt(job: Job, kinds: Mapping[str, Kind], context: JobContext, log_path:
     return lambda store, lease, progress: jobs.succeed(store, lease, result, progress), 0
 
 
+def _hand_back(store: Store, lease: Lease, _progress: dict[str, Any]) -> None:
+    """Back to the queue, which is not the job's fault."""
+    jobs.take_back(store, lease)
+
+
+def _crash(store: Store, lease: Lease, _progress: dict[str, Any]) -> None:
+    """Back to the queue: what failed was not the job, but it must not go on for ever."""
+    jobs.take_back(store, lease, max_crashes=MAX_CRASHES)
+
+
 def _run_use_case(job: Job, kinds: Mapping[str, Kind], context: JobContext) -> dict[str, Any]:
     kind = find_kind(kinds, job.kind)
+    return kind.load()(_read_spec(job, kind), context)
+
+
+def _read_spec(job: Job, kind: Kind) -> Any:
     try:
-        spec = kind.spec_class.model_validate(job.spec)
+        return kind.spec_class.model_validate(job.spec)
     except ValueError as error:
         raise InputError(f"this version of Featlas cannot read the request of job {job.id}: {error}") from error
-    return kind.load()(spec, context)
 
 
 def error_class_name(error: FeatlasError) -> str:
@@ -199,9 +280,10 @@ class _Heart:
 
 
 @contextmanager
-def _signals_cancel(flag: StopFlag) -> Iterator[None]:
-    """Let SIGINT and SIGTERM cancel the job in order, while the block runs."""
+def _signals_stop(flag: StopFlag) -> Iterator[None]:
+    """Let SIGINT and SIGTERM cancel the job in order, and HAND_BACK hand it back, while the block runs."""
     before = {number: signal.signal(number, lambda *_: flag.cancel()) for number in (signal.SIGINT, signal.SIGTERM)}
+    before[HAND_BACK] = signal.signal(HAND_BACK, lambda *_: flag.hand_back())
     try:
         yield
     finally:

@@ -41,13 +41,13 @@ def start(new: schemas.NewJob, here: Here) -> schemas.Job:
     """Ask for work: a kind of job and its Spec, the same as the CLI's. The same work is not queued twice."""
     spec = _read_spec(here, new)
     if isinstance(spec, LabelSpec):
-        job = enqueue_labeling(here.store, spec, code_version=here.version)
+        job = enqueue_labeling(here.store, spec)
         here.wake(job.id)
         return shapes.job_of(job)
     known = find_unfinished(here.store, new.kind, spec.content_hash())
     if known is not None and known.state in (JobState.QUEUED, JobState.RUNNING):
         raise ConflictError(f"job {known.id} does the same and is {known.state}; watch that one, or cancel it first")
-    job = job_store.enqueue(here.store, new.kind, spec, code_version=here.version)
+    job = job_store.enqueue(here.store, new.kind, spec)
     here.wake(job.id)
     return shapes.job_of(job)
 

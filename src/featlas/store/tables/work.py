@@ -26,7 +26,8 @@ class JobRow(Row):
     """A request to compute something, who works on it (`lease_owner` until `lease_until`) and how far it is.
 
     `attempt` is a fencing token: it grows whenever the job is taken up again, and every write of a worker carries
-    `WHERE id AND attempt AND lease_owner`. `rung_at` is when the broker was last told of it. `kind` has no CHECK because kinds are registered in code, not in the schema.
+    `WHERE id AND attempt AND lease_owner`. `rung_at` is when the broker was last told of it. `kind` has no
+    CHECK because kinds are registered in code, not in the schema.
     """
 
     __tablename__ = "jobs"
@@ -43,7 +44,7 @@ class JobRow(Row):
     spec: Mapped[Json]
     spec_hash: Mapped[str] = mapped_column(String(64))
     state: Mapped[JobState] = mapped_column(checked(JobState, "state"), default=JobState.QUEUED)
-    queue: Mapped[str] = mapped_column(String(32), default="default", server_default="default")
+    queue: Mapped[str] = mapped_column(String(32), default="light", server_default="light")
     attempt: Mapped[int] = mapped_column(default=0, server_default="0")
     lease_owner: Mapped[str | None] = mapped_column(String(255))
     lease_until: Mapped[InstantOrNone]
@@ -78,6 +79,7 @@ class JobShardRow(Row):
     """A range of blocks that one process makes at a time, for a running job that shares its work.
 
     It is held as a job is: by `lease_owner` until `lease_until`, under an `attempt` that grows whenever it is taken.
+    `plan_key` names the folder of the plan whose blocks these are.
     """
 
     __tablename__ = "job_shards"
@@ -85,12 +87,12 @@ class JobShardRow(Row):
 
     job_id: Mapped[int] = mapped_column(BigKey, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     shard_index: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    plan_key: Mapped[str] = mapped_column(String(64))
     first_block: Mapped[int]
     n_blocks: Mapped[int]
     attempt: Mapped[int] = mapped_column(default=0, server_default="0")
     lease_owner: Mapped[str | None] = mapped_column(String(255))
     lease_until: Mapped[InstantOrNone]
-    rung_at: Mapped[InstantOrNone]
     finished_at: Mapped[InstantOrNone]
 
 

@@ -14,6 +14,9 @@ BIG_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 def upgrade() -> None:
     with op.batch_alter_table("jobs", table_kwargs={"sqlite_autoincrement": True}) as batch:
         batch.add_column(sa.Column("rung_at", sa.DateTime(timezone=True), nullable=True))
+        batch.alter_column("queue", existing_type=sa.String(length=32), server_default="light", existing_nullable=False)
+    # Jobs wait in the queue of their kind from now on; the two kinds there were give their queues their names.
+    op.execute("UPDATE jobs SET queue = kind WHERE queue = 'default'")
     _shards()
     _workers()
     _access_tokens()
@@ -24,12 +27,12 @@ def _shards() -> None:
         "job_shards",
         sa.Column("job_id", BIG_KEY, nullable=False),
         sa.Column("shard_index", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("plan_key", sa.String(length=64), nullable=False),
         sa.Column("first_block", sa.Integer(), nullable=False),
         sa.Column("n_blocks", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_owner", sa.String(length=255), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("rung_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("n_blocks > 0", name=op.f("ck_job_shards_n_blocks")),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_shards_job_id_jobs"), ondelete="CASCADE"),

@@ -1,0 +1,165 @@
+"""Celery, and only here: it carries bells from who has a job to a worker that is free, and knows nothing else.
+
+A message says "look at job N". What the job is, who has it, whether it is over and how it ended is the table's to say
+(docs/jobs.md), so a message that is lost, late or delivered twice changes nothing but when somebody looks.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from celery import Celery, signals
+from kombu.entity import Queue
+from kombu.exceptions import ChannelError, KombuError
+from redis.exceptions import RedisError
+
+from featlas import __version__
+from featlas.domain import QUEUES, JobState
+from featlas.store.job_views import fetch_job
+from featlas.store.lease_owner import Owner
+from featlas.store.shards import has_free_shard
+from featlas.store.snapshots import remove_orphans
+from featlas.store.workers import forget_worker, see_worker
+from featlas.worker.local import LocalRunner
+from featlas.worker.rounds import Team
+
+logger = logging.getLogger(__name__)
+
+WORK, HELP = "featlas.work", "featlas.help"
+MOST_HELPERS = 64
+_ANSWER_S = 2.0
+_FAILURES = (KombuError, RedisError, OSError)
+
+
+def make_app(broker_url: str) -> Celery:
+    """A Celery application that keeps no results and acknowledges a message once its task is over."""
+    app = Celery("featlas", broker=broker_url, set_as_current=False)
+    app.conf.update(
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        task_queues=[Queue(_name(queue), routing_key=_name(queue)) for queue in QUEUES],
+        task_default_queue=_name("light"),
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,  # to stop a job is said in its row, where every worker sees it
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=_ANSWER_S,
+        broker_transport_options={"socket_connect_timeout": _ANSWER_S, "health_check_interval": 10},
+    )
+    return app
+
+
+class CeleryDoorbell:
+    """Rings by sending messages; see `worker.rounds.Doorbell`. May be used by several threads."""
+
+    def __init__(self, broker_url: str) -> None:
+        self.app = make_app(broker_url)
+
+    def ring(self, job_id: int, queue: str) -> bool:
+        """Send the bell of a job."""
+        return self._send(WORK, job_id, queue)
+
+    def call_helpers(self, job_id: int, n: int) -> None:
+        """Send as many bells as shares wait; a worker that finds none left goes its way."""
+        for _ in range(min(n, MOST_HELPERS)):
+            if not self._send(HELP, job_id, "extraction"):
+                return
+
+    def count_bells(self, queue: str) -> int | None:
+        """Ask the broker for the length of a queue."""
+        try:
+            with self.app.connection_for_read(connect_timeout=_ANSWER_S) as connection:
+                connection.ensure_connection(max_retries=1, timeout=_ANSWER_S)
+                try:
+                    return connection.default_channel.queue_declare(_name(queue), passive=True).message_count
+                except ChannelError:
+                    return 0  # a queue without messages is not there
+        except _FAILURES as error:
+            logger.warning("the broker does not answer: %s", error)
+            return None
+
+    def _send(self, task: str, job_id: int, queue: str) -> bool:
+        policy = {"max_retries": 1, "interval_start": 0.1, "interval_step": 0.1, "interval_max": 0.2}
+        try:
+            self.app.send_task(task, (job_id,), queue=_name(queue), retry=True, retry_policy=policy)
+        except _FAILURES as error:
+            logger.warning("could not ring for job %d: %s; the next round will", job_id, error)
+            return False
+        return True
+
+
+def run_worker(
+    team: Team, doorbell: CeleryDoorbell, runner: LocalRunner, queues: Sequence[str], concurrency: int
+) -> None:
+    """Take what is rung for in these queues until SIGINT or SIGTERM, `concurrency` jobs at a time, each in a process
+    of its own; what runs at the end is handed back to the queue for another worker.
+    """
+    stop = threading.Event()
+    remove_orphans(team.store)
+    _register(doorbell.app, team, runner, stop)
+    signals.setup_logging.connect(_leave_logging_alone, weak=False)
+    on_shutdown = _call(stop.set)
+    signals.worker_shutting_down.connect(on_shutdown, weak=False)
+    me = Owner.of_this_process()
+    rounds = threading.Thread(
+        target=team.make_rounds, args=(stop, lambda: see_worker(team.store, me, queues, __version__)), name="rounds"
+    )
+    rounds.start()
+    try:
+        doorbell.app.Worker(
+            pool="threads",
+            concurrency=concurrency,
+            queues=[_name(queue) for queue in queues],
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            quiet=True,
+        ).start()
+    finally:
+        stop.set()
+        rounds.join()
+        forget_worker(team.store, me)
+
+
+def _register(app: Celery, team: Team, runner: LocalRunner, stop: threading.Event) -> None:
+    def work(job_id: int) -> None:
+        """Do a job, if it still waits."""
+        if stop.is_set():
+            return
+        _say_skew(fetch_job(team.store, job_id).code_version, job_id)
+        done = runner.take(job_id, stop)
+        if done is not None and done.state is JobState.QUEUED:
+            team.wake(job_id, done.queue)
+
+    def help_with(job_id: int) -> None:
+        """Help with a job, if there is something to help with."""
+        if not stop.is_set() and has_free_shard(team.store, job_id):
+            runner.help(job_id, stop)
+
+    app.task(name=WORK)(work)
+    app.task(name=HELP)(help_with)
+
+
+def _say_skew(version: str | None, job_id: int) -> None:
+    if version != __version__:
+        logger.warning("job %d was asked for by Featlas %s; this worker is %s", job_id, version, __version__)
+
+
+def _name(queue: str) -> str:
+    """What a queue is called in the broker, which others may use too."""
+    return f"featlas.{queue}"
+
+
+def _call(act: Callable[[], None]) -> Callable[..., None]:
+    return lambda **_: act()
+
+
+def _leave_logging_alone(**_: Any) -> None:
+    """Celery sets logging up only where nobody listens to this signal."""
