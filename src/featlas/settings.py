@@ -1,5 +1,6 @@
 """Where and how Featlas runs on this machine; what it computes is a Spec. Read only by the CLI and the entry points."""
 
+import os
 from pathlib import Path
 from urllib.parse import quote
 
@@ -37,6 +38,16 @@ class Settings(BaseSettings):
         "FEATLAS_COMPATIBLE_API_KEY, if there is one, goes there.",
     )
 
+    allowed_hosts: str = Field(
+        default="", description="Names under which the server may be asked, separated by commas; for `featlas serve`."
+    )
+    max_body_bytes: int = Field(default=4 * 2**20, ge=1024, description="Longest body of a request that is read.")
+    roots: str = Field(
+        default="",
+        description="Folders in which models, SAEs and texts must lie that are named over the network, separated as in "
+        "PATH; heeded where the server asks for tokens.",
+    )
+
     @property
     def provider_urls(self) -> dict[str, str]:
         """Where each provider of language models is asked; empty means at its own official address."""
@@ -45,6 +56,16 @@ class Settings(BaseSettings):
             "anthropic": self.anthropic_base_url,
             "compatible": self.compatible_base_url,
         }
+
+    @property
+    def allowed_host_names(self) -> tuple[str, ...]:
+        """The names one by one."""
+        return tuple(name.strip() for name in self.allowed_hosts.split(",") if name.strip())
+
+    @property
+    def root_paths(self) -> tuple[Path, ...]:
+        """The folders one by one."""
+        return tuple(Path(path).expanduser() for path in self.roots.split(os.pathsep) if path.strip())
 
     @property
     def store_url(self) -> str:
