@@ -59,9 +59,10 @@ def create_app(surroundings: Surroundings, *, ui: Path, door: Door = _AT_HOME, r
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
-        root_path=root_path,
         responses={status: {"model": Problem, "content": {MEDIA_TYPE: {}}} for status in _PROBLEM_STATUSES},
     )
+    # Not an argument: FastAPI would have it from the server, and uvicorn's is for proxies that take the prefix away.
+    app.root_path = root_path
     app.state.surroundings = surroundings
     app.state.turns = asyncio.Semaphore(N_AT_A_TIME)
     app.state.stream_places = StreamPlaces(door.max_streams, door.max_streams_each)

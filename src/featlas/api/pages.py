@@ -30,8 +30,8 @@ N_FIRST_ROWS = 24
 _LONGEST_NAME = 100
 _AS_THEY_ARE = "!'()*~"  # what encodeURIComponent leaves as it is
 
-_NO_UI = """<p>The API answers (see <a href="api/openapi.json">what it offers</a>), but this copy of Featlas has no web page
-in it. In a checkout, build it with Node 20 or newer:</p><pre>make ui</pre>
+_NO_UI = """<p>The API answers (see <a href="api/openapi.json">what it offers</a>), but this copy of Featlas has no
+web page in it. In a checkout, build it with Node 20 or newer:</p><pre>make ui</pre>
 <p>Then load this page again. An installed wheel has the page inside; if you see this there, please report it.</p>"""
 
 

@@ -12,7 +12,7 @@ from featlas.errors import InputError
 from featlas.specs import ModelSpec, SaeSpec, Spec, TextSpec
 
 _HUB_SET = "hf:"
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+_HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]{0,99}/)?[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
 
 
 def require_inside(spec: Spec, roots: Sequence[Path]) -> None:
@@ -40,6 +40,8 @@ def _is_of_the_hub(field: str, place: str) -> bool:
         if not place.startswith(_HUB_SET):
             return False
         place = re.split("[:@]", place.removeprefix(_HUB_SET))[0]
+        if "/" not in place:  # `text` and `json` are readers of the library, which would read what lies around here
+            return False
     elif field == "sae":
         return False
     return _HUB_NAME.fullmatch(place) is not None and not Path(place).exists()

@@ -34,7 +34,7 @@ _ALL_ADDRESSES = ("0.0.0.0", "::")
 _SOMEWHERE = {
     socket.AF_INET: "192.0.2.1",
     socket.AF_INET6: "2001:db8::1",
-}  # addresses of documentation (RFC 5737, 3849)
+}  # of documentation, RFC 5737 and 3849
 _LONGEST_HEAD_BYTES = 64 * 1024  # of a request: its line with the query, and its headers
 _NICENESS = 10  # a page that somebody looks at comes before a job that takes minutes anyway
 
@@ -52,8 +52,8 @@ def serve(
     """Serve until SIGINT or SIGTERM; `on_ready` gets the address once requests are answered.
 
     Where others than this machine reach it, or `require_token` says so, everybody needs a token or a login, and
-    `on_ready` gets a one-time address too. `port` 0 takes any free one. A job that runs when the server ends goes back to
-    the queue. Raises InputError for a folder in FEATLAS_ROOTS that is none, ConflictError for a port in use.
+    `on_ready` gets a one-time address too. `port` 0 takes any free one. A job that runs when the server ends goes back
+    to the queue. Raises InputError for a folder in FEATLAS_ROOTS that is none, ConflictError for a port in use.
     """
     names = (*allowed_hosts, *settings.allowed_host_names)
     door = open_door(settings, host, names, require_token=require_token)
@@ -111,9 +111,7 @@ def find_roots(settings: Settings) -> tuple[Path, ...]:
     """The folders whose files may be named over the network; raises InputError for one that is not there."""
     for path in settings.root_paths:
         if not path.is_absolute() or not path.is_dir():
-            raise InputError(
-                f"FEATLAS_ROOTS: {str(path)!r} is no folder; expected whole paths of folders that are there"
-            )
+            raise InputError(f"FEATLAS_ROOTS: {str(path)!r} is no folder; expected whole paths of folders")
     return settings.root_paths
 
 
