@@ -21,7 +21,6 @@ PROBLEM = "application/problem+json"
 UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
 # Every request that changes something. A new route belongs here, or into READERS_MAY_POST if it only computes.
 WRITES = [
-    "",
     "POST /api/v1/jobs",
     "POST /api/v1/jobs/{job}/cancel",
     "POST /api/v1/jobs/{job}/pause",
@@ -41,8 +40,7 @@ WRITES = [
     "POST /api/v1/templates/{template}/clone",
     "POST /api/v1/templates/{template}/default",
     "POST /api/v1/templates/{template}/favorite",
-    "",
-][1:-1]
+]
 
 
 @pytest.fixture
@@ -97,9 +95,7 @@ def test_without_a_token_every_route_is_closed(house: House):
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize(
-    "path", ["/api/nothing", "/nothing", "/assets", "/docs", "/metrics", "//login", "/login/", "/x.js"]
-)
+@pytest.mark.parametrize("path", ["/api/nothing", "/nothing", "/assets", "/docs", "/metrics", "//login", "/login/"])
 def test_what_is_not_there_is_closed_too(house: House, path: str):
     assert house.client.get(f"http://localhost{path}").status_code == 401
 
@@ -108,13 +104,8 @@ def test_the_pages_files_are_open(house: House):
     for path in ("/icon.svg", "/assets/index-abc.js"):
         assert house.client.get(path).status_code == 200
     assert house.client.get("/index.html").status_code == 401
-    for way_out in (
-        "/assets/../index.html",
-        "/assets/..%2findex.html",
-        "/assets/%2e%2e/index.html",
-        "/assets//etc/passwd",
-    ):
-        answer = house.client.get(f"http://localhost{way_out}")
+    for way_out in ("../index.html", "..%2findex.html", "%2e%2e/index.html", "/etc/passwd", "..%2f..%2ffeatlas.db"):
+        answer = house.client.get(f"http://localhost/assets/{way_out}")
         assert answer.status_code in (401, 404)
         assert "our page" not in answer.text
 
@@ -146,7 +137,7 @@ def test_a_reader_reads_and_writes_nothing(house: House):
 
 
 @pytest.mark.parametrize(
-    "path", [f"{READERS_MAY_POST[1]}/", "/api/v1/templates/validate/../import", "/api/v1/jobs?/logout"]
+    "path", ["/api/v1/labelings/plan/", "/api/v1/templates/validate/../import", "/api/v1/jobs?/logout"]
 )
 def test_nothing_looks_like_a_request_that_only_computes(house: House, path: str):
     assert house.client.post(f"http://localhost{path}", headers=house.reader, json={}).status_code == 403

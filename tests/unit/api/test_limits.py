@@ -59,27 +59,34 @@ def test_a_body_over_the_limit_is_refused_and_one_below_is_read(url: str, token:
             assert "FEATLAS_MAX_BODY_BYTES" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("length", [10**30, 2**63, MAX_BYTES + 1])
-def test_a_length_is_believed_before_anything_comes(url: str, token: dict[str, str], length: int):
+def first_line(url: str, request: bytes) -> str:
+    """What a server answers to bytes, whole or not; empty where it hangs up."""
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE_S) as connection:
-        head = f"POST /api/v1/jobs/1/cancel HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n"
-        connection.sendall(f"{head}Authorization: {token['Authorization']}\r\n\r\n".encode())
-        answer = connection.recv(1000).decode()
-    assert answer.startswith(("HTTP/1.1 413", "HTTP/1.1 400")), answer
+        try:
+            connection.sendall(request)
+            return connection.recv(1000).decode().split("\r\n")[0]
+        except ConnectionError:
+            return ""
+
+
+@pytest.mark.parametrize("length", [10**30, 2**63, MAX_BYTES + 1])
+def test_a_length_is_believed_before_anything_comes(url: str, token: dict[str, str], length: int):
+    head = f"POST /api/v1/jobs/1/cancel HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n"
+    line = first_line(url, f"{head}Authorization: {token['Authorization']}\r\n\r\n".encode())
+    assert line.startswith(("HTTP/1.1 413", "HTTP/1.1 400")), line
+
+
+@pytest.mark.parametrize("more", [b"", b"X-One: " + b"x" * 100 + b"\r\n"], ids=["a long query", "many headers"])
+def test_a_head_that_is_too_long_is_cut_off(url: str, more: bytes):
+    query = b"" if more else b"?code=" + b"x" * 500_000
+    request = b"GET /login" + query + b" HTTP/1.1\r\nHost: localhost\r\n" + more * 5000
+    assert first_line(url, request) in ("HTTP/1.1 400 Bad Request", "")  # before the head has an end
 
 
 def test_nobody_without_a_token_gets_a_body_read(url: str):
     answer = httpx2.post(f"{url}/api/v1/templates/validate", content=in_pieces(wording(10 * MAX_BYTES)))
     assert answer.status_code == 401
-
-
-def test_a_head_without_end_is_cut_off(url: str):
-    for path, headers in (("?q=" + "x" * 300_000, {}), ("", {f"X-{n}": "x" * 100 for n in range(3000)})):
-        with pytest.raises((httpx2.HTTPError, AssertionError)):
-            answer = httpx2.get(f"{url}/login{path}", headers=headers)
-            assert answer.status_code != 400
-            raise httpx2.HTTPError("the server read all of it")
 
 
 def test_streams_have_a_number_of_places_in_all_and_for_each_token(url: str, store: Store, token: dict[str, str]):

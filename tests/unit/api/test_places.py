@@ -52,14 +52,16 @@ def refusal(root: Path, field: str, place: str) -> str:
 
 
 @pytest.mark.parametrize("model", ["smollm2", "gpt2", "HuggingFaceTB/SmolLM2-135M", "{root}/sae", "{root}/way-in"])
-@pytest.mark.parametrize("text", ["hf:owner/set", "hf:wikitext:wikitext-2@main", "{root}", "{root}/sae/../text.txt"])
+@pytest.mark.parametrize("text", ["hf:owner/set", "hf:owner/set:wikitext-2@main", "{root}", "{root}/sae/../text.txt"])
 def test_names_of_the_hub_and_paths_in_a_root_are_let_through(root: Path, model: str, text: str):
     require_inside(spec_of(root, model=model.format(root=root), text=(text.format(root=root),)), [root])
 
 
-OUTSIDE = ["{root}/../secret", "{root}/way-out", "{root}/way-out/text.txt", "{root}-2", "/", "/etc/passwd", "..", ".", "~",
-           "~nobody-at-all/x", "{root}/circle", "x\0y", "{root}/../none", "/no/such/thing", "a/b/c", "./x", "x" * 5000,
-           "file:///etc/passwd", "http://127.0.0.1/", "\\\\host\\share", "owner/model", "owner"]  # fmt: skip
+OUTSIDE = [
+    "{root}/../secret", "{root}/way-out", "{root}/way-out/text.txt", "{root}-2", "/", "/etc/passwd", "..", ".", "~",
+    "~nobody-at-all/x", "{root}/circle", "x\0y", "{root}/../none", "/no/such/thing", "a/b/c", "./x", "x" * 5000,
+    "file:///etc/passwd", "http://127.0.0.1/", "\\\\host\\share", "owner/model", "owner",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("place", OUTSIDE)
@@ -71,7 +73,9 @@ def test_everything_else_is_refused_in_the_same_words_whether_it_is_there_or_not
     assert "FEATLAS_ROOTS" in refusal(root, "model", given)
 
 
-@pytest.mark.parametrize("name", ["/etc", "../secret", "owner/model", "./x", "a/b/c", "", "~", "http://127.0.0.1/x"])
+@pytest.mark.parametrize(
+    "name", ["/etc", "../secret", "owner/model", "./x", "a/b/c", "", "~", "http://127.0.0.1/x", "json", "text"]
+)
 def test_a_data_set_of_the_hub_is_no_way_round(root: Path, name: str):
     assert "FEATLAS_ROOTS" in refusal(root, "text", f"hf:{name}:x@main")
 
