@@ -4,8 +4,8 @@ import ipaddress
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import uvicorn
 
 import featlas
 from featlas.api.app import create_app
-from featlas.api.guard import LOOPBACK_NAMES
+from featlas.api.door import LOOPBACK_NAMES, Door
 from featlas.api.surroundings import Surroundings
 from featlas.entry.ending import GRACE_S, Server, ending_in_order
 from featlas.entry.logs import start_logging
@@ -24,6 +24,7 @@ from featlas.errors import ConflictError, ExternalError, InputError
 from featlas.pipeline.registry import KINDS
 from featlas.pipeline.shipped_templates import add_shipped_templates
 from featlas.settings import Settings
+from featlas.store.access import create_login
 from featlas.store.job_views import fetch_job
 from featlas.store.session import Store
 from featlas.worker.local import LocalRunner
@@ -33,21 +34,38 @@ logger = logging.getLogger(__name__)
 
 UI_FOLDER = Path(featlas.__file__).parent / "web"
 STATEMENT_S = 60  # nobody waits longer than that for a page
+_ALL_ADDRESSES = ("0.0.0.0", "::")
+_SOMEWHERE = {
+    socket.AF_INET: "192.0.2.1",
+    socket.AF_INET6: "2001:db8::1",
+}  # of documentation, RFC 5737 and 3849
+_LONGEST_HEAD_BYTES = 64 * 1024  # of a request: its line with the query, and its headers
 _NICENESS = 10  # a page that somebody looks at comes before a job that takes minutes anyway
 
 
 def serve(
-    settings: Settings, host: str, port: int, *, root_path: str = "", on_ready: Callable[[str], None] | None = None
+    settings: Settings,
+    host: str,
+    port: int,
+    *,
+    root_path: str = "",
+    allowed_hosts: Sequence[str] = (),
+    require_token: bool = False,
+    on_ready: Callable[[str, str | None], None] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; `on_ready` gets the address once requests are answered.
 
-    `port` 0 takes any free one. When it ends, requests in flight are answered, event streams end, and a job that runs
-    here goes back to the queue (entry/ending.py says how long that may take). Raises InputError for a
-    host that is not this machine itself, ConflictError for a port in use.
+    Where others than this machine reach it, or `require_token` says so, everybody needs a token or a login, and
+    `on_ready` gets a one-time address too. `port` 0 takes any free one. When it ends, requests in flight are answered,
+    event streams end, and a job that runs here goes back to the queue (entry/ending.py says how long that may take).
+    Raises InputError for a folder in FEATLAS_ROOTS that is none, ConflictError for a port in use.
     """
     start_logging(settings)
+    names = (*allowed_hosts, *settings.allowed_host_names)
+    door = open_door(settings, host, names, require_token=require_token)
+    roots = find_roots(settings) if door.requires_token else None
     bound = bind(host, port)
-    url = f"http://{_in_url(host)}:{bound.getsockname()[1]}{root_path}/"
+    url = f"http://{_in_url(_shown_host(host, names))}:{bound.getsockname()[1]}{root_path}/"
     with ending_in_order() as asked, bound, open_store(settings) as store, workers_of(store, settings, asked) as wake:
         app = create_app(
             Surroundings(
@@ -59,28 +77,59 @@ def serve(
                 version=featlas.__version__,
                 list_providers=partial(list_providers, settings),
                 try_provider=partial(try_provider, settings),
+                roots=roots,
                 lease_s=settings.lease_s,
                 checks=readiness_checks(settings, store),
             ),
             ui=UI_FOLDER,
-            allowed_hosts=LOOPBACK_NAMES | {host},
+            door=door,
             root_path=root_path,
         )
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,  # it would hold the codes of one-time addresses
+            timeout_graceful_shutdown=GRACE_S,
+            http="h11",
+            h11_max_incomplete_event_size=_LONGEST_HEAD_BYTES,
+        )
         server = Server(config, asked, lambda: app.state.job_watch.let_all_go())  # noqa: PLW0108 (not there yet)
-        watcher = threading.Thread(target=_tell_when_ready, args=(server, url, on_ready), daemon=True)
+
+        def tell() -> None:
+            if on_ready is not None:
+                on_ready(url, login_url(url, create_login(store)) if door.requires_token else None)
+
+        watcher = threading.Thread(target=_tell_when_ready, args=(server, tell), daemon=True)
         watcher.start()
         server.run(sockets=[bound])
 
 
+def open_door(settings: Settings, host: str, names: Sequence[str] = (), *, require_token: bool = False) -> Door:
+    """By which names a server that listens there may be asked, and whether it asks for tokens."""
+    return Door(
+        allowed_hosts=LOOPBACK_NAMES | {host, *names},
+        allows_addresses=host in _ALL_ADDRESSES,
+        requires_token=require_token or not is_loopback(host),
+        max_body_bytes=settings.max_body_bytes,
+    )
+
+
+def find_roots(settings: Settings) -> tuple[Path, ...]:
+    """The folders whose files may be named over the network; raises InputError for one that is not there."""
+    for path in settings.root_paths:
+        if not path.is_absolute() or not path.is_dir():
+            raise InputError(f"FEATLAS_ROOTS: {str(path)!r} is no folder; expected whole paths of folders")
+    return settings.root_paths
+
+
+def login_url(url: str, code: str) -> str:
+    """The one-time address of a server at `url`."""
+    return f"{url.rstrip('/')}/login?code={code}"
+
+
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket on this machine only; raises InputError for another host, ConflictError for a taken port."""
-    if not is_loopback(host):
-        raise InputError(
-            f"--host {host}: without access control Featlas serves this machine only; expected 127.0.0.1, ::1 or"
-            " localhost (an SSH tunnel brings the page elsewhere: ssh -L 8765:localhost:8765 HOST)"
-        )
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    """A listening socket; raises ConflictError for a taken port or an address that this machine does not have."""
+    family = _family(host)
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -88,7 +137,8 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         raise ConflictError(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another --port, or 0 for any free one"
+            f"cannot listen on {host}:{port}: {error.strerror}; expected an address of this machine and a port that is"
+            " free: choose another --port, or 0 for any free one"
         ) from error
     except OverflowError as error:
         bound.close()
@@ -173,13 +223,28 @@ def local_runner(store: Store, settings: Settings, stop: threading.Event) -> Ite
         thread.join()
 
 
-def _tell_when_ready(server: uvicorn.Server, url: str, on_ready: Callable[[str], None] | None) -> None:
+def _tell_when_ready(server: uvicorn.Server, tell: Callable[[], None]) -> None:
     while not server.started:
         if server.should_exit:
             return
         threading.Event().wait(0.02)
-    if on_ready is not None:
-        on_ready(url)
+    tell()
+
+
+def _shown_host(host: str, names: Sequence[str]) -> str:
+    """What others put into their browsers: a name that was given, else an address of this machine."""
+    if host not in _ALL_ADDRESSES:
+        return host
+    if names:
+        return names[0]
+    with suppress(OSError), socket.socket(_family(host), socket.SOCK_DGRAM) as probe:
+        probe.connect((_SOMEWHERE[_family(host)], 9))  # sends nothing: it only chooses a way out
+        return probe.getsockname()[0]
+    return "localhost"
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _in_url(host: str) -> str:
