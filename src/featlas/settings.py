@@ -1,6 +1,8 @@
 """Where and how Featlas runs on this machine; what it computes is a Spec. Read only by the CLI and the entry points."""
 
+import os
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 from platformdirs import user_data_path
@@ -48,6 +50,24 @@ class Settings(BaseSettings):
         "FEATLAS_COMPATIBLE_API_KEY, if there is one, goes there.",
     )
 
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="How servers and workers log to stderr: a line of text or of JSON per event."
+    )
+    log_level: Literal["", "debug", "info", "warning", "error"] = Field(
+        default="",
+        description="The least that is logged; empty means warning for text and info for JSON. From info on the server "
+        "logs every request.",
+    )
+    allowed_hosts: str = Field(
+        default="", description="Names under which the server may be asked, separated by commas; for `featlas serve`."
+    )
+    max_body_bytes: int = Field(default=4 * 2**20, ge=1024, description="Longest body of a request that is read.")
+    roots: str = Field(
+        default="",
+        description="Folders in which models, SAEs and texts must lie that are named over the network, separated as in "
+        "PATH; heeded where the server asks for tokens.",
+    )
+
     @property
     def provider_urls(self) -> dict[str, str]:
         """Where each provider of language models is asked; empty means at its own official address."""
@@ -56,6 +76,16 @@ class Settings(BaseSettings):
             "anthropic": self.anthropic_base_url,
             "compatible": self.compatible_base_url,
         }
+
+    @property
+    def allowed_host_names(self) -> tuple[str, ...]:
+        """The names one by one."""
+        return tuple(name.strip() for name in self.allowed_hosts.split(",") if name.strip())
+
+    @property
+    def root_paths(self) -> tuple[Path, ...]:
+        """The folders one by one."""
+        return tuple(Path(path).expanduser() for path in self.roots.split(os.pathsep) if path.strip())
 
     @property
     def store_url(self) -> str:

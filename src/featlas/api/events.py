@@ -19,6 +19,8 @@ from featlas.store.job_views import Job, fetch_job, list_events, list_jobs, list
 from featlas.store.session import Store
 
 BEAT_S = 0.5
+AGAIN_MS = 2000
+"""What a stream that ends tells the browser: come back after so long; by then a server that was restarted answers."""
 _QUEUE = 256
 _GOING_ON = (JobState.QUEUED, JobState.RUNNING)
 _NEWEST = 50
@@ -44,9 +46,13 @@ class _Watcher:
         try:
             self.queue.put_nowait(message)
         except asyncio.QueueFull:
-            while not self.queue.empty():
-                self.queue.get_nowait()
-            self.queue.put_nowait(None)
+            self.let_go()
+
+    def let_go(self) -> None:
+        """End its stream, whatever it has not read yet."""
+        while not self.queue.empty():
+            self.queue.get_nowait()
+        self.queue.put_nowait(None)
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,11 @@ class JobWatch:
         self._last_seq: dict[int, int] = {}
         self._poller: asyncio.Task[None] | None = None
         self._is_over = asyncio.Event()
+
+    @property
+    def n_watchers(self) -> int:
+        """How many streams are open."""
+        return len(self._watchers)
 
     async def watch_all(self) -> AsyncIterator[ServerSentEvent]:
         """Every job that changes from now on, after those that are going on."""
@@ -99,18 +110,24 @@ class JobWatch:
                     watcher.seen = int(message.id or 0)
                 yield message
 
-    async def close(self) -> None:
-        """Let all watchers go."""
-        for watcher in list(self._watchers):
-            watcher.queue.put_nowait(None)
+    def let_all_go(self) -> None:
+        """End every stream now, and those that begin later at once."""
         self._is_over.set()
+        for watcher in list(self._watchers):
+            watcher.let_go()
+
+    async def close(self) -> None:
+        """Let all watchers go, and wait until nothing is asked of the database any more."""
+        self.let_all_go()
         if self._poller is not None:
             await self._poller  # its look at the database ends before the database is closed
 
     @contextlib.contextmanager
     def _watching(self, watcher: _Watcher):
         self._watchers.add(watcher)
-        if self._poller is None or self._poller.done():
+        if self._is_over.is_set():
+            watcher.let_go()
+        elif self._poller is None or self._poller.done():
             self._poller = asyncio.create_task(self._poll())
         try:
             yield
@@ -156,6 +173,7 @@ class JobWatch:
 async def _read_queue(watcher: _Watcher) -> AsyncIterator[ServerSentEvent]:
     while (message := await watcher.queue.get()) is not None:
         yield message
+    yield ServerSentEvent(retry=AGAIN_MS)
 
 
 def _job_message(job: Job) -> ServerSentEvent:

@@ -21,22 +21,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
+from featlas.api.plain_pages import plain_page
+
 FOREVER = "public, max-age=31536000, immutable"
 AN_HOUR = "public, max-age=3600"
 N_FIRST_ROWS = 24
 """As many as the page's list asks for with its matches."""
+_LONGEST_NAME = 100
 _AS_THEY_ARE = "!'()*~"  # what encodeURIComponent leaves as it is
 
-NO_UI = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Featlas: the page is missing</title>
-<style>body{font:16px/1.6 system-ui,sans-serif;max-width:40rem;margin:4rem auto;padding:0 1rem;color:#222222}
-pre{font-family:ui-monospace,monospace;background:#f2f2f2;padding:.1em .3em;border-radius:4px}
-@media(prefers-color-scheme:dark){body{color:#ddd;background:#161616}pre{background:#2a2a2a}a{color:#f3b35a}}</style>
-</head><body><h1>The web page is not built</h1>
-<p>The API answers (see <a href="api/openapi.json">what it offers</a>), but this copy of Featlas has no web page in it.
-In a checkout, build it with Node 20 or newer:</p><pre>make ui</pre>
-<p>Then load this page again. An installed wheel has the page inside; if you see this there, please report it.</p>
-</body></html>"""
+_NO_UI = """<p>The API answers (see <a href="api/openapi.json">what it offers</a>), but this copy of Featlas has no
+web page in it. In a checkout, build it with Node 20 or newer:</p><pre>make ui</pre>
+<p>Then load this page again. An installed wheel has the page inside; if you see this there, please report it.</p>"""
 
 
 class _Assets(StaticFiles):
@@ -79,11 +75,18 @@ def add_pages(app: FastAPI, folder: Path) -> None:
         return _page(folder, path, request.query_params)
 
 
+def is_plain_file(folder: Path, path: str) -> bool:
+    """Whether that is a file beside the page, as its icon."""
+    if not path or "/" in path or "\0" in path or path == "index.html":
+        return False
+    return len(path) <= _LONGEST_NAME and (folder / path).is_file()
+
+
 def _page(folder: Path, path: str, search: QueryParams) -> Response:
     index = folder / "index.html"
     if not index.is_file():
-        return HTMLResponse(NO_UI, status_code=503)
-    if path and "/" not in path and path != "index.html" and (folder / path).is_file():
+        return plain_page("the web page is not built", _NO_UI, status=503)
+    if is_plain_file(folder, path):
         return _plain_file(folder / path)
     depth = path.count("/")
     base = "../" * depth or "./"

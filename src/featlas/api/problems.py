@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from featlas.api.headers import SAFE_HEADERS
 from featlas.api.schemas import Problem
 from featlas.errors import FeatlasError
 from featlas.query import QueryError, SortError
@@ -75,4 +76,5 @@ def _answer_unexpected(request: Request, error: Exception) -> JSONResponse:
     logger.error("request %s: %s %s failed", number, request.method, request.url.path, exc_info=error)
     name = type(error).__name__
     detail = f"unexpected {name}: {error}; the server's log has the traceback under request {number}"
-    return problem_response(500, detail, instance=request.url.path, error_class=name)
+    # This answer is made outside of all else that an answer passes, so it brings its headers along.
+    return problem_response(500, detail, instance=request.url.path, headers=SAFE_HEADERS, error_class=name)

@@ -616,6 +616,7 @@ class Job(Answer):
     id: int
     uid: str
     kind: str
+    queue: str = Field(description="Which workers may take it.")
     state: JobState
     attempt: int
     cancel_requested: bool

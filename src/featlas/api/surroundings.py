@@ -24,7 +24,9 @@ class Surroundings:
 
     `spec_classes` are the Specs of the kinds of jobs that can be asked for; `wake(job_id)` rings whoever works on
     them; `has_runner` says whether this process does. `list_providers()` and `try_provider(name, model)` tell of the
-    language models that can be asked.
+    language models that can be asked. `roots` are the folders in which the paths of a Spec must lie; None where whoever
+    asks is this machine's own user, who may read what they may. `lease_s` says how long a worker may be silent; each
+    of `checks` says what is wrong with something that requests need, and may hang.
     """
 
     store: Store
@@ -35,6 +37,9 @@ class Surroundings:
     version: str
     list_providers: Callable[[], Sequence[Any]] = list
     try_provider: Callable[[str, str], Any] = nobody_to_try
+    roots: Sequence[Path] | None = None
+    lease_s: float = 30.0
+    checks: Mapping[str, Callable[[], str]] = field(default_factory=dict)
     columns: ColumnCache = field(default_factory=ColumnCache)
 
 

@@ -17,6 +17,7 @@ from featlas.cli.arguments import Json, RunRef, Whole
 from featlas.cli.labels import labels, providers
 from featlas.cli.reviews import review
 from featlas.cli.templates import templates
+from featlas.cli.tokens import tokens
 from featlas.domain import QUEUES
 from featlas.errors import ExternalError, FeatlasError
 from featlas.specs import CheckSpec, ExtractSpec, LabelOptions, LabelSpec, TrainSpec
@@ -38,6 +39,7 @@ app.command(labels)
 app.command(review)
 app.command(templates)
 app.command(providers)
+app.command(tokens)
 app.command(db)
 
 Job = Annotated[Whole, Parameter(help="The job's number, as `featlas jobs ls` lists it.", allow_leading_hyphen=True)]
@@ -160,16 +162,30 @@ def demo(
 def serve(
     *,
     host: Annotated[
-        str, Parameter(help="Address of this machine to listen on: 127.0.0.1, ::1 or localhost.")
+        str,
+        Parameter(help="Address to listen on. On any but 127.0.0.1, ::1 and localhost everybody needs a token."),
     ] = "127.0.0.1",
     port: Annotated[Whole, Parameter(help="Port to listen on; 0 takes any free one.")] = 8765,
     root_path: Annotated[str, Parameter(help="Path under which a proxy shows the page, as in /featlas.")] = "/",
+    allowed_host: Annotated[
+        tuple[str, ...], Parameter(help="A name under which the server is asked; may be given several times.")
+    ] = (),
+    require_token: Annotated[
+        bool, Parameter(help="Ask for a token on this machine's own addresses too, as behind a proxy.")
+    ] = False,
     open_browser: Annotated[bool, Parameter(name="--open", negative=(), help="Open the page in the browser.")] = False,
 ) -> int:
     """Serve the web page, and work on queued jobs beside it, until Ctrl-C."""
     from featlas.cli.serving import run_serve
 
-    return run_serve(host, port, root_path=root_path, open_browser=open_browser)
+    return run_serve(
+        host,
+        port,
+        root_path=root_path,
+        allowed_hosts=allowed_host,
+        require_token=require_token,
+        open_browser=open_browser,
+    )
 
 
 @app.command

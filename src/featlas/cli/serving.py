@@ -10,12 +10,21 @@ from featlas.errors import InputError
 HOST, PORT = "127.0.0.1", 8765
 
 
-def run_serve(host: str, port: int, *, root_path: str, open_browser: bool) -> int:
+def run_serve(
+    host: str, port: int, *, root_path: str, allowed_hosts: Sequence[str], require_token: bool, open_browser: bool
+) -> int:
     """Serve in the foreground until Ctrl-C."""
     from featlas.entry.web import serve
 
-    path = checked_root_path(root_path)
-    serve(load_settings(), host, port, root_path=path, on_ready=lambda url: _tell(url, open_browser))
+    serve(
+        load_settings(),
+        host,
+        port,
+        root_path=checked_root_path(root_path),
+        allowed_hosts=allowed_hosts,
+        require_token=require_token,
+        on_ready=lambda url, login: _tell(url, login, open_browser),
+    )
     return 0
 
 
@@ -24,7 +33,7 @@ def serve_links(links: Sequence[tuple[str, str]]) -> None:
     from featlas.entry.web import is_free, serve
 
     settings = load_settings()
-    serve(settings, HOST, PORT if is_free(HOST, PORT) else 0, on_ready=lambda url: _tell_links(url, links))
+    serve(settings, HOST, PORT if is_free(HOST, PORT) else 0, on_ready=lambda url, _login: _tell_links(url, links))
 
 
 def _tell_links(url: str, links: Sequence[tuple[str, str]]) -> None:
@@ -43,8 +52,11 @@ def checked_root_path(text: str) -> str:
     return f"/{path}" if path else ""
 
 
-def _tell(url: str, open_browser: bool) -> None:
+def _tell(url: str, login: str | None, open_browser: bool) -> None:
     sys.stderr.write(f"Featlas is at {url}  (Ctrl-C ends it)\n")
+    if login is not None:
+        sys.stderr.write(f"It asks for a token. A browser gets in once, within 15 minutes, by\n  {login}\n")
+        sys.stderr.write("`featlas tokens login` prints another such address, `featlas tokens create` makes a token.\n")
     sys.stderr.flush()
     if open_browser:
-        webbrowser.open(url)
+        webbrowser.open(login or url)

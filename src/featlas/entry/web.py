@@ -2,10 +2,9 @@
 
 import ipaddress
 import logging
-import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -14,14 +13,18 @@ import uvicorn
 
 import featlas
 from featlas.api.app import create_app
-from featlas.api.guard import LOOPBACK_NAMES
+from featlas.api.door import LOOPBACK_NAMES, Door
 from featlas.api.surroundings import Surroundings
+from featlas.entry.ending import GRACE_S, Server, ending_in_order
+from featlas.entry.logs import start_logging
 from featlas.entry.providers import list_providers, try_provider
+from featlas.entry.readiness import readiness_checks
 from featlas.entry.worker import make_doorbell
 from featlas.errors import ConflictError, ExternalError, InputError
 from featlas.pipeline.registry import KINDS
 from featlas.pipeline.shipped_templates import add_shipped_templates
 from featlas.settings import Settings
+from featlas.store.access import create_login
 from featlas.store.job_views import fetch_job
 from featlas.store.session import Store
 from featlas.worker.local import LocalRunner
@@ -31,21 +34,39 @@ logger = logging.getLogger(__name__)
 
 UI_FOLDER = Path(featlas.__file__).parent / "web"
 STATEMENT_S = 60  # nobody waits longer than that for a page
-_GRACE_S = 2
+_ALL_ADDRESSES = ("0.0.0.0", "::")
+_SOMEWHERE = {
+    socket.AF_INET: "192.0.2.1",
+    socket.AF_INET6: "2001:db8::1",
+}  # of documentation, RFC 5737 and 3849
+_LONGEST_HEAD_BYTES = 64 * 1024  # of a request: its line with the query, and its headers
 _NICENESS = 10  # a page that somebody looks at comes before a job that takes minutes anyway
 
 
 def serve(
-    settings: Settings, host: str, port: int, *, root_path: str = "", on_ready: Callable[[str], None] | None = None
+    settings: Settings,
+    host: str,
+    port: int,
+    *,
+    root_path: str = "",
+    allowed_hosts: Sequence[str] = (),
+    require_token: bool = False,
+    on_ready: Callable[[str, str | None], None] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; `on_ready` gets the address once requests are answered.
 
-    `port` 0 takes any free one. A job that runs when the server ends goes back to the queue. Raises InputError for a
-    host that is not this machine itself, ConflictError for a port in use.
+    Where others than this machine reach it, or `require_token` says so, everybody needs a token or a login, and
+    `on_ready` gets a one-time address too. `port` 0 takes any free one. When it ends, requests in flight are answered,
+    event streams end, and a job that runs here goes back to the queue (entry/ending.py says how long that may take).
+    Raises InputError for a folder in FEATLAS_ROOTS that is none, ConflictError for a port in use.
     """
+    start_logging(settings)
+    names = (*allowed_hosts, *settings.allowed_host_names)
+    door = open_door(settings, host, names, require_token=require_token)
+    roots = find_roots(settings) if door.requires_token else None
     bound = bind(host, port)
-    url = f"http://{_in_url(host)}:{bound.getsockname()[1]}{root_path}/"
-    with bound, open_store(settings) as store, workers_of(store, settings) as wake:
+    url = f"http://{_in_url(_shown_host(host, names))}:{bound.getsockname()[1]}{root_path}/"
+    with ending_in_order() as asked, bound, open_store(settings) as store, workers_of(store, settings, asked) as wake:
         app = create_app(
             Surroundings(
                 store=store,
@@ -56,27 +77,59 @@ def serve(
                 version=featlas.__version__,
                 list_providers=partial(list_providers, settings),
                 try_provider=partial(try_provider, settings),
+                roots=roots,
+                lease_s=settings.lease_s,
+                checks=readiness_checks(settings, store),
             ),
             ui=UI_FOLDER,
-            allowed_hosts=LOOPBACK_NAMES | {host},
+            door=door,
             root_path=root_path,
         )
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE_S)
-        server = uvicorn.Server(config)
-        watcher = threading.Thread(target=_tell_when_ready, args=(server, url, on_ready), daemon=True)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,  # it would hold the codes of one-time addresses
+            timeout_graceful_shutdown=GRACE_S,
+            http="h11",
+            h11_max_incomplete_event_size=_LONGEST_HEAD_BYTES,
+        )
+        server = Server(config, asked, lambda: app.state.job_watch.let_all_go())  # noqa: PLW0108 (not there yet)
+
+        def tell() -> None:
+            if on_ready is not None:
+                on_ready(url, login_url(url, create_login(store)) if door.requires_token else None)
+
+        watcher = threading.Thread(target=_tell_when_ready, args=(server, tell), daemon=True)
         watcher.start()
-        with _ended_in_order():
-            server.run(sockets=[bound])
+        server.run(sockets=[bound])
+
+
+def open_door(settings: Settings, host: str, names: Sequence[str] = (), *, require_token: bool = False) -> Door:
+    """By which names a server that listens there may be asked, and whether it asks for tokens."""
+    return Door(
+        allowed_hosts=LOOPBACK_NAMES | {host, *names},
+        allows_addresses=host in _ALL_ADDRESSES,
+        requires_token=require_token or not is_loopback(host),
+        max_body_bytes=settings.max_body_bytes,
+    )
+
+
+def find_roots(settings: Settings) -> tuple[Path, ...]:
+    """The folders whose files may be named over the network; raises InputError for one that is not there."""
+    for path in settings.root_paths:
+        if not path.is_absolute() or not path.is_dir():
+            raise InputError(f"FEATLAS_ROOTS: {str(path)!r} is no folder; expected whole paths of folders")
+    return settings.root_paths
+
+
+def login_url(url: str, code: str) -> str:
+    """The one-time address of a server at `url`."""
+    return f"{url.rstrip('/')}/login?code={code}"
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket on this machine only; raises InputError for another host, ConflictError for a taken port."""
-    if not is_loopback(host):
-        raise InputError(
-            f"--host {host}: without access control Featlas serves this machine only; expected 127.0.0.1, ::1 or"
-            " localhost (an SSH tunnel brings the page elsewhere: ssh -L 8765:localhost:8765 HOST)"
-        )
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    """A listening socket; raises ConflictError for a taken port or an address that this machine does not have."""
+    family = _family(host)
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -84,7 +137,8 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         raise ConflictError(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another --port, or 0 for any free one"
+            f"cannot listen on {host}:{port}: {error.strerror}; expected an address of this machine and a port that is"
+            " free: choose another --port, or 0 for any free one"
         ) from error
     except OverflowError as error:
         bound.close()
@@ -123,9 +177,12 @@ def open_store(settings: Settings) -> Iterator[Store]:
 
 
 @contextmanager
-def workers_of(store: Store, settings: Settings) -> Iterator[Callable[[int], None]]:
-    """Those who work on queued jobs: a team's workers where there is a broker, else a thread here; yields the bell."""
-    with team_rounds(store, settings) if settings.broker_url else local_runner(store, settings) as wake:
+def workers_of(store: Store, settings: Settings, stop: threading.Event) -> Iterator[Callable[[int], None]]:
+    """Those who work on queued jobs: a team's workers where there is a broker, else a thread here; yields the bell.
+
+    The thread begins to hand back what it works on as soon as `stop` is set.
+    """
+    with team_rounds(store, settings) if settings.broker_url else local_runner(store, settings, stop) as wake:
         yield wake
 
 
@@ -143,9 +200,9 @@ def team_rounds(store: Store, settings: Settings) -> Iterator[Callable[[int], No
 
 
 @contextmanager
-def local_runner(store: Store, settings: Settings) -> Iterator[Callable[[int], None]]:
-    """Works on queued jobs in a thread, one after another; yields the bell that says there is one."""
-    stop, bell = threading.Event(), threading.Event()
+def local_runner(store: Store, settings: Settings, stop: threading.Event) -> Iterator[Callable[[int], None]]:
+    """Works on queued jobs in a thread, one after another, until `stop`; yields the bell that says there is one."""
+    bell = threading.Event()
     runner = LocalRunner(store, settings.logs_path, niceness=_NICENESS)
 
     def work() -> None:
@@ -166,24 +223,28 @@ def local_runner(store: Store, settings: Settings) -> Iterator[Callable[[int], N
         thread.join()
 
 
-@contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """Let SIGINT and SIGTERM be the normal end: uvicorn raises them again once it has shut down."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with suppress(KeyboardInterrupt):
-            yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _tell_when_ready(server: uvicorn.Server, url: str, on_ready: Callable[[str], None] | None) -> None:
+def _tell_when_ready(server: uvicorn.Server, tell: Callable[[], None]) -> None:
     while not server.started:
         if server.should_exit:
             return
         threading.Event().wait(0.02)
-    if on_ready is not None:
-        on_ready(url)
+    tell()
+
+
+def _shown_host(host: str, names: Sequence[str]) -> str:
+    """What others put into their browsers: a name that was given, else an address of this machine."""
+    if host not in _ALL_ADDRESSES:
+        return host
+    if names:
+        return names[0]
+    with suppress(OSError), socket.socket(_family(host), socket.SOCK_DGRAM) as probe:
+        probe.connect((_SOMEWHERE[_family(host)], 9))  # sends nothing: it only chooses a way out
+        return probe.getsockname()[0]
+    return "localhost"
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _in_url(host: str) -> str:

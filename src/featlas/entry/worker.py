@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from featlas.domain import QUEUES
+from featlas.entry.logs import start_logging
 from featlas.entry.providers import find_provider
 from featlas.errors import FeatlasError, InputError
 from featlas.pipeline.registry import KINDS, Kind
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None, *, kinds: Mapping[str, Kind] = KINDS
         die_with_parent(given.parent)
     try:
         settings = load_settings()
+        start_logging(settings)
         store = Store.open(settings.store_url)
         try:
             if given.command == "help":
@@ -62,6 +64,7 @@ def work(settings: Settings, queues: Sequence[str], concurrency: int) -> None:
     unknown = [queue for queue in queues if queue not in QUEUES]
     if unknown:
         raise InputError(f"--queues {unknown[0]}: expected some of {', '.join(QUEUES)}")
+    start_logging(settings)
     doorbell = make_doorbell(settings)
     from featlas.worker.celery_app import run_worker
 

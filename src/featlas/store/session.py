@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import URL, Engine
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
 
 from featlas.errors import ConflictError
 from featlas.store.database import (
@@ -75,6 +76,11 @@ class Store:
         with translated(self.url), Session(self._writer) as session, session.begin():
             session.connection()
             yield session
+
+    def pool_use(self) -> tuple[int, int]:
+        """How many pooled connections are in use, and how many are kept; for a while there may be more than these."""
+        pool = self.engine.pool
+        return (pool.checkedout(), pool.size()) if isinstance(pool, QueuePool) else (0, 0)
 
     def close(self) -> None:
         """Close all pooled connections."""

@@ -4,6 +4,7 @@ Without a broker this is all there is; with one, a worker's tasks do their jobs 
 """
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -23,7 +24,10 @@ from featlas.store.job_views import Job, fetch_job, find_queued, list_events
 from featlas.store.jobs import Lease
 from featlas.store.lease_owner import Owner
 from featlas.store.session import Store
+from featlas.worker.job_words import working_on
 from featlas.worker.run_job import HAND_BACK, MAX_CRASHES
+
+logger = logging.getLogger(__name__)
 
 COMMAND = (sys.executable, "-m", "featlas.entry.worker")
 POLL_S = 0.2
@@ -120,11 +124,14 @@ class LocalRunner:
             child.wait(self._grace_s)
 
     def _run_to_rest(self, job: Job, orders: "_Orders", on_update: OnUpdate) -> Job:
-        while not (job.is_at_rest or orders.hand_back.is_set()):
-            with self._started("run-job", job.id) as child:
-                self._watch(child, job.id, orders, on_update)
-            job = self._settled(child, job, orders)
-            on_update(job)
+        with working_on(job):
+            logger.info("job %d starts", job.id)
+            while not (job.is_at_rest or orders.hand_back.is_set()):
+                with self._started("run-job", job.id) as child:
+                    self._watch(child, job.id, orders, on_update)
+                job = self._settled(child, job, orders)
+                on_update(job)
+            logger.info("job %d is %s", job.id, job.state)
         return job
 
     @contextmanager

@@ -33,6 +33,7 @@ from featlas.store.job_views import Job, fetch_job
 from featlas.store.jobs import Lease
 from featlas.store.lease_owner import Owner
 from featlas.store.session import Store
+from featlas.worker.job_words import working_on
 
 HAND_BACK = signal.SIGUSR1
 """The signal with which a runner that has to go asks its worker to leave the job to another."""
@@ -79,7 +80,7 @@ def run_job(
     meter, flag = Meter(), StopFlag()
     context = _context(store, job_id, place, meter, flag, jobs.make_guard(lease))
     heart = _Heart(store, lease, place.lease_s, meter, flag, parent_pid)
-    with _signals_stop(flag), heart.beating():
+    with working_on(job), _signals_stop(flag), heart.beating():
         end, exit_code = _attempt(job, kinds, context, place.log_path(job_id))
         _write_end(lambda: end(store, lease, meter.snapshot()), place.lease_s)
     return exit_code
@@ -94,7 +95,7 @@ def help_job(store: Store, job_id: int, place: Workplace, kinds: Mapping[str, Ki
     flag = StopFlag()
     context = _context(store, job_id, place, Meter(), flag, _nothing_to_guard)
     kind = find_kind(kinds, job.kind)
-    with _signals_stop(flag):
+    with working_on(job), _signals_stop(flag):
         try:
             kind.load_help()(_read_spec(job, kind), context)
         except (JobHandedBack, JobCancelled):

@@ -1,5 +1,11 @@
+from pathlib import Path
+
 import pytest
+from tests.builders.doors import client_of, make_app
 from tests.unit.api.conftest import Served
+
+from featlas.api.door import Door
+from featlas.store.session import Store
 
 
 @pytest.fixture
@@ -54,3 +60,17 @@ def test_a_form_of_another_site_is_no_json(served: Served):
         "/api/v1/jobs", content='{"kind": "extraction", "spec": {}}', headers={"Content-Type": "text/plain"}
     )
     assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [("10.0.0.1:8765", 200), ("[2001:db8::7]", 200), ("atlas.example.org", 200), ("ATLAS.example.org:443", 200),
+     ("localhost", 200), ("example.org", 403), ("10.0.0.1.example.org", 403), ("0x7f000001", 403), ("127.1", 403),
+     ("", 403)],
+)  # fmt: skip
+def test_where_all_addresses_are_served_any_address_is_ours_and_no_other_name(
+    store: Store, tmp_path: Path, host: str, code: int
+):
+    door = Door(allowed_hosts={"localhost", "atlas.example.org"}, allows_addresses=True)
+    client = client_of(make_app(store, tmp_path, door))
+    assert client.get("/api/v1/health", headers={"Host": host}).status_code == code

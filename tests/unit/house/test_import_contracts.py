@@ -35,6 +35,7 @@ VIOLATIONS = {
     "home-llm": ("explain.planted", "import openai"),
     "home-columnar": ("store.planted", "import pyarrow"),
     "home-safetensors": ("engine.planted", "import safetensors"),
+    "home-metrics": ("entry.planted", "import prometheus_client"),
     "home-terminal": ("pipeline.planted", "from rich.console import Console"),
 }
 ALSO_PLANTED = {"acyclic": ("core.planted", "import featlas.core.hashing")}

@@ -3,7 +3,7 @@ import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/
 
 import { readBlock, type Column } from "./blocks";
 import { get, getBytes, post, type Schemas } from "./client";
-import type { BandExamples, DocumentPiece, Facets, Feature, FeatureRow, Health, Job, ReadQuery, Run, Sae } from "./types";
+import type { BandExamples, DocumentPiece, Facets, Feature, FeatureRow, Health, Job, ReadQuery, Run, Sae, Workers } from "./types";
 
 /** What a list shows: the SAE, the run (none: its newest), the query text and the sort keys. */
 export type ListQuery = { sae: string; run?: string | undefined; q?: string | undefined; sort?: string | undefined };
@@ -175,6 +175,12 @@ export const jobsQuery = (state?: string) =>
     getNextPageParam: (page) => page.next,
     placeholderData: keepPreviousData,
   });
+
+export const workersQuery = queryOptions({
+  queryKey: ["workers"],
+  queryFn: ({ signal }) => get<Workers>("workers", {}, signal),
+  refetchInterval: 10_000,
+});
 
 export const jobQuery = (id: number) =>
   queryOptions({ queryKey: ["job", id], queryFn: ({ signal }) => get<Job>(`jobs/${id}`, {}, signal) });

@@ -1074,6 +1074,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Workers
+         * @description The processes that take jobs, those that started last first, and whether this server takes some itself.
+         */
+        get: operations["workers_api_v1_workers_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1519,6 +1539,11 @@ export interface components {
             uid: string;
             /** Kind */
             kind: string;
+            /**
+             * Queue
+             * @description Which workers may take it.
+             */
+            queue: string;
             state: components["schemas"]["JobState"];
             /** Attempt */
             attempt: number;
@@ -2969,6 +2994,56 @@ export interface components {
              * @description The variables that it uses.
              */
             variables: string[];
+        };
+        /**
+         * Worker
+         * @description A process that takes jobs of some queues.
+         */
+        Worker: {
+            /** Host */
+            host: string;
+            /** Pid */
+            pid: number;
+            /** Queues */
+            queues: string[];
+            /**
+             * Version
+             * @description Of Featlas; should be the server's own.
+             */
+            version: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            /**
+             * Seen At
+             * Format: date-time
+             */
+            seen_at: string;
+            /**
+             * Is Alive
+             * @description Whether it was heard of within three leases.
+             */
+            is_alive: boolean;
+        };
+        /**
+         * Workers
+         * @description Who works on the jobs of this store.
+         */
+        Workers: {
+            /** Items */
+            items: components["schemas"]["Worker"][];
+            /**
+             * Has Runner
+             * @description Whether this server works on queued jobs itself.
+             */
+            has_runner: boolean;
+            /**
+             * Version
+             * @description Of this server.
+             */
+            version: string;
         };
         /**
          * WriteLabel
@@ -7785,6 +7860,86 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    workers_api_v1_workers_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Workers"];
                 };
             };
             /** @description Forbidden */

@@ -7,6 +7,8 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from featlas.api import schemas, shapes
+from featlas.api.limits import take_place
+from featlas.api.places import require_inside
 from featlas.api.surroundings import Here
 from featlas.domain import JobState
 from featlas.errors import ConflictError, InputError
@@ -52,7 +54,7 @@ def start(new: schemas.NewJob, here: Here) -> schemas.Job:
     return shapes.job_of(job)
 
 
-@router.get("/stream", response_class=EventSourceResponse)
+@router.get("/stream", response_class=EventSourceResponse, dependencies=[Depends(take_place)])
 async def stream_all(request: Request) -> AsyncIterator[ServerSentEvent]:
     """All jobs as they change: event `job`, whose data is a Job."""
     async for message in request.app.state.job_watch.watch_all():
@@ -82,7 +84,7 @@ def known_job(job: int, here: Here) -> int:
     return fetch_job(here.store, job).id
 
 
-@router.get("/{job}/stream", response_class=EventSourceResponse)
+@router.get("/{job}/stream", response_class=EventSourceResponse, dependencies=[Depends(take_place)])
 async def stream(
     job: Annotated[int, Depends(known_job)], request: Request, last_event_id: Annotated[str | None, Header()] = None
 ) -> AsyncIterator[ServerSentEvent]:
@@ -115,4 +117,7 @@ def resume(job: int, here: Here) -> schemas.Job:
 def _read_spec(here: Here, new: schemas.NewJob) -> Spec:
     if new.kind not in here.spec_classes:
         raise InputError(f"there are no jobs of kind {new.kind!r}; expected one of {', '.join(here.spec_classes)}")
-    return read_spec(here.spec_classes[new.kind], new.spec)
+    spec = read_spec(here.spec_classes[new.kind], new.spec)
+    if here.roots is not None:
+        require_inside(spec, here.roots)
+    return spec

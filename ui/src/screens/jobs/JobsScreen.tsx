@@ -11,6 +11,7 @@ import { Progress, StateBadge } from "../../parts/small";
 import { Bones, Empty, ErrorNote } from "../../parts/states";
 import { JobActions } from "./JobActions";
 import { jobName } from "./jobName";
+import { WorkersNote } from "./WorkersNote";
 
 const route = getRouteApi("/jobs");
 const STATES = ["running", "queued", "paused", "succeeded", "failed", "cancelled"];
@@ -31,6 +32,7 @@ export function JobsScreen() {
           ))}
         </nav>
       </header>
+      <WorkersNote jobs={jobs} />
       {query.isError && <ErrorNote error={query.error} what="The jobs could not be read." retry={() => void query.refetch()} />}
       {query.isPending && <Bones rows={5} className="h-12" />}
       {query.isSuccess && jobs.length === 0 && (
