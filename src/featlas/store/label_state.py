@@ -9,7 +9,7 @@ Where no label is in force, the newest one with a text tells what people decided
 writer took back tells nothing, as if it had not been written.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Any
@@ -20,9 +20,12 @@ from sqlalchemy.orm import Session
 
 from featlas.domain import FeatureState, LabelSource, LabelStatus, ReviewState
 from featlas.errors import ConflictError, NotFoundError
+from featlas.store.bulk import insert_rows
+from featlas.store.plain import to_json_text
 from featlas.store.tables import FeatureStateRow, LabelRow, SaeRow, label_search_text
 
 _CHUNK = 500
+_FEW = 20
 _SETTLED = (
     "semantic_label",
     "category_label",
@@ -126,7 +129,7 @@ def settle(session: Session, sae_id: int, features: Iterable[int], rev: int) -> 
             current = max(_candidates(standings), key=lambda s: s.rank, default=None)
             states.append(_state_values(sae_id, feature, current, standings, rev))
             successors += _successions(standings, before.get(feature), current)
-        _upsert(session, states)
+        _write_states(session, states, known=before)
         if successors:
             of_label = update(LabelRow).where(LabelRow.id == bindparam("label_id"))
             session.connection().execute(of_label.values(superseded_by=bindparam("successor")), successors)
@@ -193,6 +196,28 @@ def _successions(
         if wanted != standing.superseded_by:
             changed.append({"label_id": standing.id, "successor": wanted})
     return changed
+
+
+def _write_states(session: Session, states: list[dict[str, Any]], *, known: Container[int]) -> None:
+    """Write the states; of many, those of features without one go in as bulk rows (writers of an SAE take turns)."""
+    new = [state for state in states if state["feature_index"] not in known]
+    if len(new) < _FEW:
+        _upsert(session, states)
+        return
+    rows = [{**state, **_as_text(state), "is_favorite": False} for state in new]
+    insert_rows(session, FeatureStateRow, tuple(rows[0]), [tuple(row.values()) for row in rows])
+    old = [state for state in states if state["feature_index"] in known]
+    if old:
+        _upsert(session, old)
+
+
+def _as_text(state: dict[str, Any]) -> dict[str, str | None]:
+    source = state["label_source"]
+    return {
+        "label_source": source and source.value,
+        "review_state": state["review_state"].value,
+        "lint_flags": to_json_text(state["lint_flags"]),
+    }
 
 
 def _upsert(session: Session, states: list[dict[str, Any]]) -> None:
