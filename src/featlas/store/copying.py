@@ -69,7 +69,7 @@ def copy_store(source_url: str, target_url: str, *, while_working: bool = False)
                 if not while_working:
                     _require_idle(reading)
                 tables = _copy_tables(reading, writing)
-            _gather_statistics(copy)
+            _settle(copy)
     return Copy(_name(source), _name(target), tables)
 
 
@@ -193,8 +193,10 @@ def _require_equal(session: Session, table: PlainTable, expected: Digest) -> Non
         )
 
 
-def _gather_statistics(store: Store) -> None:
-    """PostgreSQL plans by what it knows of the tables; it would find out by itself only after a while."""
+def _settle(store: Store) -> None:
+    """PostgreSQL plans by what it knows of the tables, and searches what is not in an index yet one by one."""
     if store.url.get_backend_name() == "postgresql":
-        with store.write() as session:
-            session.execute(text(f"ANALYZE {', '.join(table.name for table in _plain_tables())}"))
+        tables = ", ".join(table.name for table in _plain_tables())
+        with translated(store.url), store.engine.connect() as connection:
+            outside = connection.execution_options(isolation_level="AUTOCOMMIT")
+            outside.exec_driver_sql(f"VACUUM (ANALYZE) {tables}")
