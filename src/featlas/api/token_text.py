@@ -124,8 +124,10 @@ def _grapheme_edges(text: str) -> NDArray[np.bool_]:
     return edges
 
 
-def _utf16_lengths(text: str) -> list[int]:
+def _utf16_lengths(text: str) -> Sequence[int]:
     """UTF-16 units before every code point boundary."""
+    if text.isascii():
+        return range(len(text) + 1)
     code_points = np.frombuffer(text.encode("utf-32-le"), "<u4")
     return [0, *np.cumsum(1 + (code_points > 0xFFFF)).tolist()]
 

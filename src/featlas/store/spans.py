@@ -13,6 +13,9 @@ def decode_spans(text: bytes, ends: NDArray[np.integer]) -> tuple[str, Spans]:
     broken sequence. A token's span covers every character that it has a byte of, so spans tile the string in order
     and overlap only in characters that several tokens share. A token without bytes has an empty span.
     """
+    if text.isascii():  # as most are: a byte is a character
+        after = np.asarray(ends, dtype=np.int64).tolist()
+        return text.decode(), tuple(zip([0, *after[:-1]], after, strict=True)) if after else ()
     is_start = (np.frombuffer(text, np.uint8) & 0xC0) != 0x80
     parts: list[str] = []
     at = 0
