@@ -1,4 +1,4 @@
-"""A store with as many features as the largest SAEs have, asked by the real server over HTTP, and what each answer takes."""
+"""A store with as many features as the largest SAEs have, asked over HTTP, and what each answer takes."""
 
 import http.client
 import json
@@ -125,7 +125,9 @@ def _measure_pages(asker: Asker, sorts: Sequence[str], n_times: int) -> dict[str
                 mark = _mark_before_last(asker, text, order, opposite)
                 if mark is not None:
                     last[f"{name} {order}"] = asker.median_s(n_times, "features", after=mark, **options)
-    slowest = {f"slowest_{which}": max(found, key=found.__getitem__) for which, found in (("first", first), ("last", last))}
+    slowest = {
+        f"slowest_{which}": max(found, key=found.__getitem__) for which, found in (("first", first), ("last", last))
+    }
     print(slowest)
     return {
         "first_page_slowest_ms": max(first.values()),

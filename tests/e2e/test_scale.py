@@ -1,4 +1,4 @@
-"""The measurement of a million features, at a size that takes seconds: every question is answered, on both databases."""
+"""The measurement of a million features at a size that takes seconds: every question is answered on both databases."""
 
 from collections.abc import Callable
 from pathlib import Path

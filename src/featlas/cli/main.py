@@ -230,7 +230,9 @@ def db_check(*, as_json: Json = False) -> int:
 @db.command(name="copy")
 def db_copy(
     source: Annotated[str, Parameter(help="The store that is copied: sqlite:///FILE or postgresql://USER@HOST/NAME.")],
-    target: Annotated[str, Parameter(help="An empty database of either kind; a SQLite file that is not there is made.")],
+    target: Annotated[
+        str, Parameter(help="An empty database of either kind; a SQLite file that is not there is made.")
+    ],
     /,
     *,
     as_json: Json = False,

@@ -49,8 +49,8 @@ def copy_store(source_url: str, target_url: str, *, while_working: bool = False)
     """Copy every row of a store, ids and all, into a database that has none.
 
     The source is read as it is at one moment. The target is written in one transaction, which is committed only after
-    every table was read back and compared, so an interrupted copy leaves no rows at all. Tables are made where there are
-    none. A source in which a live worker holds a job is refused, or the work would go on where nobody looks any more;
+    every table was read back and compared, so an interrupted copy leaves no rows at all. Tables are made where there
+    are none. A source in which a live worker holds a job is refused, or the work would go on where nobody looks any more;
     `while_working` is for backups, where the job is as if its worker had died.
 
     Raises NotFoundError where there is no source, ConflictError for a target with rows, for either at another revision,
@@ -122,8 +122,7 @@ def _require_idle(session: Session) -> None:
     shards = select(JobShardRow.job_id, JobShardRow.lease_owner, JobShardRow.lease_until)
     for statement in (running, shards.where(JobShardRow.finished_at.is_(None))):
         for job_id, owner, until in session.execute(statement):
-            is_held = owner is not None and until is not None and until > utc_now()
-            if is_held and not Owner.parse(owner).is_known_dead:
+            if owner and until and until > utc_now() and not Owner.parse(owner).is_known_dead:
                 raise ConflictError(
                     f"job {job_id} is being worked on by {owner}, whose work would be missing in the copy; pause or"
                     " cancel it, or wait for its end, and stop the workers"

@@ -33,9 +33,7 @@ class Store:
         self._writer = engine.execution_options(**{SQLITE_BEGIN: "BEGIN IMMEDIATE"})
 
     @classmethod
-    def open(
-        cls, url: str, *, n_connections: int = COMMAND_CONNECTIONS, statement_s: int | None = None
-    ) -> "Store":
+    def open(cls, url: str, *, n_connections: int = COMMAND_CONNECTIONS, statement_s: int | None = None) -> "Store":
         """Connect to `url` (sqlite:///FILE or postgresql://…), creating the tables in a new SQLite file.
 
         At most `n_connections` are open at a time, half of which stay open; who needs one more waits. On PostgreSQL a
@@ -53,8 +51,13 @@ class Store:
         if statement_s is not None:
             limits["statement_timeout"] = f"{statement_s}s"
         n_kept = (n_connections + 1) // 2
-        pool = {"pool_size": n_kept, "max_overflow": n_connections - n_kept, "pool_timeout": BUSY_TIMEOUT_S}
-        engine = make_engine(parsed, limits=limits, **pool)
+        engine = make_engine(
+            parsed,
+            limits=limits,
+            pool_size=n_kept,
+            max_overflow=n_connections - n_kept,
+            pool_timeout=BUSY_TIMEOUT_S,
+        )
         try:
             _require_head(engine)
         except BaseException:

@@ -36,7 +36,7 @@ def test_copy_prints_each_table_and_what_is_not_copied(
     target = make_url(new_store_url("postgresql")).set(password="sesame").render_as_string(hide_password=False)
     assert run("copy", source, target) == 0
     printed = capsys.readouterr().out
-    assert f"labels              {N_ROWS:>6}" in printed
+    assert ["labels", str(N_ROWS)] in [line.split()[:2] for line in printed.splitlines()]
     assert "all were compared" in printed
     assert "not copied: the folders of runs (FEATLAS_HOME/artifacts)" in printed
     assert run("copy", source, target) == 4

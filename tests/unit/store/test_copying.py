@@ -43,9 +43,7 @@ def rows_of(url: str) -> dict[str, list[dict[str, object]]]:
     with store.read() as session:
         found = read_rows(session.connection())
     store.close()
-    return {
-        name: [{key: aware(value) for key, value in row.items()} for row in rows] for name, rows in found.items()
-    }
+    return {name: [{key: aware(value) for key, value in row.items()} for row in rows] for name, rows in found.items()}
 
 
 def aware(value: object) -> object:

@@ -1,4 +1,4 @@
-"""Every query that somebody waits for goes through an index on both databases: none reads a big table from end to end."""
+"""Queries that somebody waits for go through an index on both databases: none reads a big table from end to end."""
 
 import datetime as dt
 import re
@@ -15,7 +15,7 @@ from tests.conftest import DATABASES
 from featlas.domain import FailureCause, JobState
 from featlas.store import job_views, labelings, read, responses, reviews, runs, search
 from featlas.store.bulk import insert_rows
-from featlas.store.column_cache import ColumnCache, _Kept, _refreshed
+from featlas.store.column_cache import _Kept, _refreshed
 from featlas.store.columns import Columns, StateColumns
 from featlas.store.label_state import read_states
 from featlas.store.labels import list_labels
@@ -117,9 +117,7 @@ FEATURE_COLUMNS = (
     "snapshot_id feature_index n_fires n_contexts_fired n_documents_fired sum sum_sq max n_fires_excluded flags groups"
     " histogram peak_histogram position_profile intervals top_tokens"
 )
-NO_TOKENS = (
-    '{"token_id":[],"token":[],"n_fires":[],"n_occurrences":[],"mean_activation":[],"max_activation":[]}'
-)
+NO_TOKENS = '{"token_id":[],"token":[],"n_fires":[],"n_occurrences":[],"mean_activation":[],"max_activation":[]}'
 
 
 def feature(snapshot: int, at: int) -> tuple[Any, ...]:
@@ -190,7 +188,10 @@ QUERIES: dict[str, tuple[Callable[[Session], object], str]] = {
     "states of a page": (lambda s: read_states(s, 1, list(range(0, N, 400))), ""),
     "labels since a revision": (ask_changes, "ix_feature_state_sae_id_rev"),
     "a rare token": (lambda s: search._find_ids(s, newest(s)[1], [2]), "ix_feature_tokens_snapshot_id_token_id"),
-    "a word in labels": (lambda s: search.find_text(s, 1, "tribunal"), "VIRTUAL TABLE|ix_feature_state_search_text_trgm"),
+    "a word in labels": (
+        lambda s: search.find_text(s, 1, "tribunal"),
+        "VIRTUAL TABLE|ix_feature_state_search_text_trgm",
+    ),
     "labels of a feature": (lambda s: list_labels(s, 1, 77), "ix_labels_sae_id_feature_index"),
     "labels of a job": (lambda s: labelings.list_job_labels(s, OF_JOB), "ix_labels_labeling_job_id|labels"),
     "failures of a job": (
@@ -217,9 +218,9 @@ QUERIES: dict[str, tuple[Callable[[Session], object], str]] = {
     "a run of an SAE": (ask_of_sae, ""),
 }
 STORE_QUERIES: dict[str, tuple[Callable[[Store], object], str]] = {
-    "newest jobs": (lambda s: job_views.list_jobs(s), ""),
+    "newest jobs": (job_views.list_jobs, ""),
     "jobs by state": (lambda s: job_views.list_jobs(s, states=[JobState.RUNNING]), ""),
-    "the next job": (lambda s: job_views.find_queued(s), "ix_jobs_state_queue_id"),
+    "the next job": (job_views.find_queued, "ix_jobs_state_queue_id"),
     "a job of a spec": (lambda s: job_views.find_unfinished(s, "labeling", f"{5:064x}"), "ix_jobs_kind_spec_hash"),
     "events of a job": (lambda s: job_views.list_events(s, 5), ""),
 }
@@ -228,7 +229,7 @@ STORE_QUERIES: dict[str, tuple[Callable[[Store], object], str]] = {
 @pytest.mark.parametrize("name", QUERIES)
 def test_no_big_table_is_read_from_end_to_end(filled: Store, name: str):
     ask, index = QUERIES[name]
-    require_indexed(filled, lambda session: ask(session), index)
+    require_indexed(filled, ask, index)
 
 
 @pytest.mark.parametrize("name", STORE_QUERIES)
