@@ -1,4 +1,4 @@
-"""A million features on both databases: pages, features and searches over HTTP and what publishing costs beside COPY."""
+"""A million features on both databases: pages, features, searches over HTTP; and what publishing costs beside COPY."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -51,7 +51,7 @@ def write_paced(store: Store, guard: Guard, pace: Pace, n: int, write: Callable[
 
 
 def insert_rows(session: Session, table: type[Row], columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Insert rows of plain values (JSON and enumerations as text) past SQLAlchemy's work per row: executemany or COPY."""
+    """Insert rows of plain values (JSON and enumerations as text) past SQLAlchemy's own work: executemany or COPY."""
     if not rows:
         return
     names = ", ".join(f'"{column}"' for column in columns)

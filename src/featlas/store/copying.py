@@ -50,8 +50,8 @@ def copy_store(source_url: str, target_url: str, *, while_working: bool = False)
 
     The source is read as it is at one moment. The target is written in one transaction, which is committed only after
     every table was read back and compared, so an interrupted copy leaves no rows at all. Tables are made where there
-    are none. A source in which a live worker holds a job is refused, or the work would go on where nobody looks any more;
-    `while_working` is for backups, where the job is as if its worker had died.
+    are none. A source in which a live worker holds a job is refused, or the work would go on where nobody looks any
+    more; `while_working` is for backups, where the job is as if its worker had died.
 
     Raises NotFoundError where there is no source, ConflictError for a target with rows, for either at another revision,
     and for a job that is worked on.
