@@ -243,6 +243,8 @@ def fetch_state(session: Session, sae_id: int, feature_index: int) -> FeatureSta
 def read_states(session: Session, sae_id: int, features: Sequence[int]) -> dict[int, FeatureState]:
     """The states of these features by index; those of which nobody has said anything are left out."""
     found: dict[int, FeatureState] = {}
+    names = list(FeatureState.__dataclass_fields__)
+    flags = names.index("lint_flags")
     for at in range(0, len(features), _CHUNK):
         chunk = features[at : at + _CHUNK]
         first, last = min(chunk), max(chunk)
@@ -250,10 +252,12 @@ def read_states(session: Session, sae_id: int, features: Sequence[int]) -> dict[
         is_range = last - first + 1 == len(chunk)
         index = FeatureStateRow.feature_index
         among = index.between(first, last) if is_range else index.in_(chunk)
-        columns = [getattr(FeatureStateRow, name) for name in FeatureState.__dataclass_fields__]
+        columns = [getattr(FeatureStateRow, name) for name in names]
         for row in session.execute(select(*columns).where(FeatureStateRow.sae_id == sae_id, among)):
-            fields = {**row._mapping, "lint_flags": tuple(row.lint_flags)}
-            found[row.feature_index] = FeatureState(**fields)
+            values = list(row)  # by place: a page waits for this, and names cost as much as the query
+            values[flags] = tuple(values[flags])
+            state = FeatureState(*values)
+            found[state.feature_index] = state
     return found
 
 
