@@ -70,9 +70,17 @@ def find_revision(connection: Connection) -> str | None:
 
 @contextmanager
 def translated(url: URL) -> Iterator[None]:
-    """Turn the database's own failures (not our mistakes) into errors that name the database and the cause."""
+    """Turn the database's own failures (not our mistakes) into errors that name the database and the cause.
+
+    A value that came from outside and that no column takes is the caller's mistake, whoever compares with it.
+    """
     try:
         yield
+    except exc.DataError as error:
+        cause = " ".join(str(error.orig).split())
+        raise InputError(f"there is a value that no database holds or compares with: {cause}") from error
+    except UnicodeEncodeError as error:
+        raise InputError(f"{error.object!r} holds a character that no text can hold; take it out") from error
     except exc.DBAPIError as error:
         if isinstance(error, exc.OperationalError | exc.InterfaceError) or type(error) is exc.DatabaseError:
             raise _in_our_words(error, url) from error

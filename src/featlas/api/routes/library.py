@@ -67,7 +67,7 @@ def run(run: str, here: Here) -> schemas.Run:
 def _before(after: str | None) -> int | None:
     if after is None:
         return None
-    if not after.isdecimal() or int(after) >= 2**63:
+    if not after.isdecimal() or len(after) > 19 or int(after) >= 2**63:
         raise InputError(f"{after!r} is not a page mark; expected the `next` of an earlier page")
     return int(after)
 
