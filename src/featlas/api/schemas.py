@@ -65,6 +65,9 @@ class Health(Answer):
     version: str
     database: Literal["sqlite", "postgresql"]
     has_runner: bool = Field(description="Whether this server works on queued jobs itself.")
+    access: Literal["open", "read", "write"] = Field(
+        description="What whoever asks may do; open: the server asks nobody for a token."
+    )
 
 
 class Problem(Answer):
