@@ -1,11 +1,11 @@
 """What the API answers and takes, as models: OpenAPI and the UI's types come from these, so names are a contract."""
 
 import datetime as dt
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
+from featlas.api.bodies import Request
 from featlas.domain import (
     FailureCause,
     JobState,
@@ -23,37 +23,6 @@ class Answer(BaseModel):
     """A response; fields that are missing in a store are null, never invented."""
 
     model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
-
-
-class Request(BaseModel):
-    """A body that the API takes; unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_other_kinds(cls, fields: Any) -> Any:
-        """As JSON has them: pydantic alone takes true and "1" for the number 1."""
-        for name, field in cls.model_fields.items() if isinstance(fields, dict) else ():
-            given, kinds = fields.get(name), _kinds_of(field.annotation)
-            for item in given if isinstance(given, list) else [given]:
-                is_number = isinstance(item, int | float) and not isinstance(item, bool)
-                if (
-                    (isinstance(item, bool) and bool not in kinds)
-                    or (isinstance(item, str) and kinds <= _NO_TEXT)
-                    or (is_number and kinds <= {bool, type(None)})
-                ):
-                    raise ValueError(f"{name}: {item!r} is of another kind than is expected there")
-        return fields
-
-
-_NO_TEXT = frozenset({int, float, bool, list, type(None)})
-
-
-def _kinds_of(annotation: Any) -> set[Any]:
-    """Every type that is named in an annotation."""
-    inner = [kind for part in get_args(annotation) for kind in _kinds_of(part)]
-    return {get_origin(annotation) or annotation, *inner} - {Union, UnionType}
 
 
 # The server

@@ -76,7 +76,7 @@ export async function patch<T>(path: string, body: unknown): Promise<T> {
   return (await (await sendJson("PATCH", path, body)).json()) as T;
 }
 
-/** Ends this browser's session; what is asked for afterwards is answered by the way to a new one. */
+/** Ends this browser's login; what is asked for afterwards is answered by the way to a new one. */
 export async function logOut(): Promise<void> {
   await send(new URL("logout", ROOT), { method: "POST" });
   location.reload();

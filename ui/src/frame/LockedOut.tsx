@@ -12,7 +12,7 @@ export function LockedOut() {
   return (
     <div role="alert">
       <Empty level={1} title="Your access has ended">
-        <p>This server does not let this browser in any more: the session is over, or somebody revoked it.</p>
+        <p>This server does not let this browser in any more: its login is over, or somebody revoked it.</p>
         <p className="mt-3">Ask whoever runs the server for a new address. They get it with</p>
         <p className="mt-2"><code className="[overflow-wrap:anywhere]">{command}</code> <Copy text={command} label="Copy the command" /></p>
         <p className="mt-3">Open that address in another tab of this browser; this page then goes on where it is.</p>

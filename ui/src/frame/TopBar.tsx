@@ -17,7 +17,7 @@ export function TopBar({ jobs, onHelp }: { jobs: ReactNode; onHelp: () => void }
       <div className="ml-auto flex items-center gap-1.5">
         {jobs}
         <ThemeSwitch />
-        <Session />
+        <Login />
         <button type="button" className="btn btn-quiet px-1.5" onClick={onHelp} aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)">
           <CircleHelp size={17} aria-hidden />
         </button>
@@ -27,7 +27,7 @@ export function TopBar({ jobs, onHelp }: { jobs: ReactNode; onHelp: () => void }
 }
 
 /** For those whom the server asked for a login: what they may do, and the way out. */
-function Session() {
+function Login() {
   const access = useQuery(healthQuery).data?.access ?? "open";
   if (access === "open") return null;
   return (
