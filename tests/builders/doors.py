@@ -49,6 +49,7 @@ def bearer(secret: str) -> dict[str, str]:
 def served_on_a_port(app: FastAPI) -> Iterator[str]:
     """The address of a real server."""
     with bind("127.0.0.1", 0) as bound:
+        bound.listen()  # who comes before the server has started waits for it
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, http="h11"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
         thread.start()
