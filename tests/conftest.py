@@ -93,16 +93,19 @@ def empty_database_url(dialect: str, request: pytest.FixtureRequest, tmp_path: P
         yield url
 
 
-@pytest.fixture
-def new_store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
-    """Makes a migrated, empty database of a kind and returns its URL: for tests that need several."""
+@pytest.fixture(scope="module")
+def new_store_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], str]]:
+    """Makes a migrated, empty database of a kind and returns its URL: for tests that need several, or share one."""
+    folder = tmp_path_factory.mktemp("stores")
     with ExitStack() as cleanup:
 
         def make(kind: str) -> str:
             name = f"new_{uuid.uuid4().hex}"
             if kind == "sqlite":
-                shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / name)
-                return f"sqlite:///{tmp_path / name}"
+                shutil.copy(request.getfixturevalue("sqlite_template"), folder / name)
+                return f"sqlite:///{folder / name}"
             template = request.getfixturevalue("postgres_template")
             return cleanup.enter_context(_created(request.getfixturevalue("postgres_url"), name, template))
 

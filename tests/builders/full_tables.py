@@ -1,4 +1,4 @@
-"""Rows in every table of a database at any revision: every type at its edges, every link, and nothing where none may be."""
+"""Rows in every table of a database at any revision: every type at its edges, every link, nulls where they may be."""
 
 import datetime as dt
 from typing import Any

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from tests.builders.spread_counts import around, spread
+from tests.builders.stopwatch import Stopwatch
 from tests.builders.wide_text import CTX_LEN, MadeText, make_text
 
 from featlas.core.histogram import EDGES, N_BINS, N_OCTAVES, OCTAVES, octave_columns, value_bins
@@ -65,12 +66,13 @@ CATEGORIES = tuple(
 
 @dataclass(frozen=True)
 class WideRun:
-    """A finished run and the address of its SAE."""
+    """A finished run, the address of its SAE, and the seconds that the store took to write the snapshot."""
 
     run: Run
     sae: str
     n_features: int
     n_labeled: int
+    writing_s: float
 
 
 def build_wide_run(
@@ -93,22 +95,22 @@ def build_wide_run(
     writer = SnapshotWriter(store, run.id, _header(text, n_all), text.occurrences())
     columns: dict[str, list[NDArray]] = {}
     labeler, n_labeled = MachineLabelWriter(store, LabelingOrigin(sae_id, run.id, None)), 0
-    occurrences = _Occurrences(text)
+    occurrences, timed = _Occurrences(text), Stopwatch()
     for at in range(0, n_all, BATCH):
         part = _Part(text, occurrences, np.arange(at, min(at + BATCH, n_all)), n_features, seed)
         batch = part.batch(n_all if n_with_examples is None else n_with_examples)
-        writer.add_features(batch)
+        timed(writer.add_features, batch)
         for column, values in part.columns(batch).items():
             columns.setdefault(column, []).append(values)
         n_labeled += labeler.add(part.labels(batch, of_all=labels_all))
     for at in range(0, n_contexts, 512):
-        writer.add_contexts(_contexts(text, np.arange(at, min(at + 512, n_contexts))))
-    writer.add_columns({column: np.concatenate(parts) for column, parts in columns.items()})
-    writer.publish()
+        timed(writer.add_contexts, _contexts(text, np.arange(at, min(at + 512, n_contexts))))
+    timed(writer.add_columns, {column: np.concatenate(parts) for column, parts in columns.items()})
+    timed(writer.publish)
     with store.read() as session:
         finished = fetch_run(session, run.id)
         (sae,) = [sae for sae in list_saes(session) if sae.id == finished.sae_id]
-    return WideRun(finished, sae.uid, n_features, n_labeled)
+    return WideRun(finished, sae.uid, n_features, n_labeled, timed.seconds)
 
 
 def _begin(store: Store, text: MadeText, n_features: int, name: str) -> tuple[Run, int]:

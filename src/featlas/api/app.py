@@ -31,7 +31,7 @@ from featlas.store.runs import list_runs
 PREFIX = "/api/v1"
 # Numbers hardly shrink: packing the columns of 131,072 features takes 150 ms, sending them as they are takes 3.
 _SENT_AS_THEY_ARE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, blocks.MEDIA_TYPE)
-_PROBLEM_STATUSES = (401, 403, 404, 409, 413, 422, 429, 500, 502)
+_PROBLEM_STATUSES = (400, 401, 403, 404, 409, 413, 422, 429, 500, 502)
 _AT_HOME = Door()
 
 

@@ -39,7 +39,7 @@ READERS_MAY_POST = (
     f"{API}/labelings/preview",
     f"{API}/templates/validate",
 )
-"""The requests other than GET that change nothing: they compute, or end the reader's own session."""
+"""The requests other than GET that change nothing: they compute, or end the reader's own login."""
 
 NO_TOKEN = (
     "this server asks for a token: send `Authorization: Bearer …` (`featlas tokens create` makes one), or open a"
@@ -54,7 +54,7 @@ _LOOK_AGAIN_S = 1.0
 
 
 class Doorkeeper:
-    """Lets in who has a token or a session in force; readers only where nothing changes."""
+    """Lets in who has a token or a cookie in force; readers only where nothing changes."""
 
     def __init__(self, app: ASGIApp, store: Store, ui: Path) -> None:
         self._app, self._store, self._ui = app, store, ui

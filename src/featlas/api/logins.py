@@ -42,7 +42,7 @@ def login(request: Request, here: Here, code: str = "") -> Response:
 
 @router.post("/logout", status_code=204)
 def logout(request: Request, here: Here) -> Response:
-    """End the browser's session; a token for programs is ended by `featlas tokens revoke`."""
+    """End the browser's login; a token for programs is ended by `featlas tokens revoke`."""
     access = getattr(request.state, "access", None)
     if access is not None and access.kind is AccessKind.SESSION:
         end_session(here.store, access.id)

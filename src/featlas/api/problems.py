@@ -67,6 +67,8 @@ def _answer_http(request: Request, error: Exception) -> JSONResponse:
     detail = error.detail
     if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
         detail = f"there is nothing at {request.url.path}; /api/openapi.json lists what there is"
+    elif error.status_code == HTTPStatus.BAD_REQUEST and isinstance(error.__cause__, UnicodeDecodeError):
+        detail = "the body is no text in UTF-8; expected JSON"
     headers = dict(error.headers) if error.headers else None
     return problem_response(error.status_code, detail, instance=request.url.path, headers=headers)
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from featlas.api.bodies import Request
 from featlas.domain import (
     FailureCause,
     JobState,
@@ -24,12 +25,6 @@ class Answer(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
 
 
-class Request(BaseModel):
-    """A body that the API takes; unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
 # The server
 
 
@@ -39,6 +34,9 @@ class Health(Answer):
     version: str
     database: Literal["sqlite", "postgresql"]
     has_runner: bool = Field(description="Whether this server works on queued jobs itself.")
+    access: Literal["open", "read", "write"] = Field(
+        description="What whoever asks may do; open: the server asks nobody for a token."
+    )
 
 
 class Problem(Answer):

@@ -13,7 +13,7 @@ import regex
 from numpy.typing import NDArray
 
 from featlas.api.schemas import Mark, TokenMark, TokenText
-from featlas.store.spans import decode_spans, readable_token
+from featlas.store.spans import decode_bounds, readable_token
 
 _GRAPHEME = regex.compile(r"\X")
 # Between two ASCII characters other than CR there is always an edge, so only what stands around others is looked at.
@@ -49,8 +49,8 @@ def mark_text(tokens: Tokens, window: range | None = None) -> TokenText:
         window = range(max(window.start, 0), min(window.stop, len(tokens.ends)))
         tokens, skipped = _around(tokens, window)
         window = range(window.start - skipped, window.stop - skipped)
-    text, spans = decode_spans(tokens.text, tokens.ends)
-    segment_of, cuts = _segments(text, spans)
+    text, starts, stops = decode_bounds(tokens.text, tokens.ends)
+    segment_of, cuts = _segments(text, starts, stops)
     units = _utf16_lengths(text)
     ends = [units[cut] for cut in cuts]
     first, last = 0, len(cuts) - 1
@@ -102,11 +102,10 @@ def snippet_window(peak: int) -> range:
     return range(peak - SNIPPET_TOKENS, peak + SNIPPET_TOKENS + 1)
 
 
-def _segments(text: str, spans: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
+def _segments(text: str, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[list[int], list[int]]:
     """The segment of each token, and the code point at which each segment ends."""
-    if not spans:
+    if len(ends) == 0:
         return [], []
-    starts, ends = np.array(spans).T
     is_shared = np.append(starts[1:] < ends[:-1], False)
     is_cut = _grapheme_edges(text)[ends] & ~is_shared
     is_cut[-1] = True  # a text ends at a grapheme's edge
@@ -124,8 +123,10 @@ def _grapheme_edges(text: str) -> NDArray[np.bool_]:
     return edges
 
 
-def _utf16_lengths(text: str) -> list[int]:
+def _utf16_lengths(text: str) -> Sequence[int]:
     """UTF-16 units before every code point boundary."""
+    if text.isascii():
+        return range(len(text) + 1)
     code_points = np.frombuffer(text.encode("utf-32-le"), "<u4")
     return [0, *np.cumsum(1 + (code_points > 0xFFFF)).tolist()]
 

@@ -53,10 +53,10 @@ def checked_root_path(text: str) -> str:
 
 
 def _tell(url: str, login: str | None, open_browser: bool) -> None:
-    sys.stderr.write(f"Featlas is at {url}  (Ctrl-C ends it)\n")
     if login is not None:
-        sys.stderr.write(f"It asks for a token. A browser gets in once, within 15 minutes, by\n  {login}\n")
+        sys.stderr.write(f"Everybody needs a token. One browser gets in, within 15 minutes, by\n  {login}\n")
         sys.stderr.write("`featlas tokens login` prints another such address, `featlas tokens create` makes a token.\n")
+    sys.stderr.write(f"Featlas is at {url}  (Ctrl-C ends it)\n")
     sys.stderr.flush()
     if open_browser:
         webbrowser.open(login or url)

@@ -107,8 +107,13 @@ def workplace(settings: Settings) -> Workplace:
         threads=settings.threads,
         lease_s=settings.lease_s,
         open_provider=partial(find_provider, settings),
-        call_helpers=make_doorbell(settings).call_helpers if settings.broker_url else None,
+        call_helpers=partial(_call_helpers, settings) if settings.broker_url else None,
     )
+
+
+def _call_helpers(settings: Settings, job_id: int, n: int) -> None:
+    if n > 0:
+        make_doorbell(settings).call_helpers(job_id, n)
 
 
 if __name__ == "__main__":

@@ -36,8 +36,8 @@ def help_extraction(spec: ExtractSpec, context: JobContext) -> int:
     folder = context.artifacts_path / artifact_name(extraction_hash(spec), context.job_id)
     if not has_plan(folder) or "target" not in list_tables(folder):
         raise ConflictError(
-            f"this machine cannot help with job {context.job_id}: {folder} holds no plan of it; expected texts, SAE, model"
-            " and artifacts under the same paths as where the job runs, on a folder that all share"
+            f"this machine cannot help with job {context.job_id}: {folder} holds no plan of it; expected texts, SAE,"
+            " model and artifacts under the same paths as where the job runs, on a folder that all share"
         )
     opened: _Opened | None = None
     n_made = 0

@@ -10,6 +10,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 from featlas.errors import ConflictError, DatabaseUnreachable
 from featlas.pipeline.plan import Plan
@@ -37,7 +38,7 @@ def shard_ranges(n_blocks: int) -> list[range]:
     """The shares of so many blocks: consecutive, as even as can be, and a function of their number alone."""
     n = min(n_blocks, MOST_SHARDS)
     edges = [index * n_blocks // n for index in range(n + 1)]
-    return [range(first, end) for first, end in zip(edges, edges[1:], strict=False)]
+    return [range(first, end) for first, end in pairwise(edges)]
 
 
 def blocks_to_make(plan: Plan, n_positions: list[int], context: JobContext) -> Generator[int]:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, exc
 from sqlalchemy.orm import Session
 
 from featlas.store.session import Store
-from featlas.store.tables import Row
+from featlas.store.tables import Row, UtcDateTime
 
 TARGET_S = 0.25
 """What one transaction is meant to take; the promise is a second."""
@@ -51,17 +51,36 @@ def write_paced(store: Store, guard: Guard, pace: Pace, n: int, write: Callable[
 
 
 def insert_rows(session: Session, table: type[Row], columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Insert rows of plain values (JSON as text), past SQLAlchemy's per-row work: executemany or COPY."""
+    """Insert rows of plain values (JSON and enumerations as text) past SQLAlchemy's own work: executemany or COPY."""
     if not rows:
         return
     names = ", ".join(f'"{column}"' for column in columns)
     connection = session.connection()
+    rows = _with_instants_as_stored(connection, table, columns, rows)
     if connection.dialect.name == "sqlite":
         marks = ", ".join("?" for _ in columns)
         connection.exec_driver_sql(f"INSERT INTO {table.__tablename__} ({names}) VALUES ({marks})", list(rows))
         return
     statement = f"COPY {table.__tablename__} ({names}) FROM STDIN"
     _copy(connection, statement, rows)
+
+
+def _with_instants_as_stored(
+    connection: Connection, table: type[Row], columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> Sequence[Sequence[Any]]:
+    """The rows with aware datetimes as the database keeps them, which the drivers do not know by themselves."""
+    kinds = [table.__table__.columns[name].type for name in columns]
+    instants = [at for at, kind in enumerate(kinds) if isinstance(kind, UtcDateTime)]
+    if not instants:
+        return rows
+    convert = UtcDateTime().dialect_impl(connection.dialect).bind_processor(connection.dialect)
+    if convert is None:
+        return rows
+    converted = [list(row) for row in rows]
+    for row in converted:
+        for at in instants:
+            row[at] = convert(row[at])
+    return [tuple(row) for row in converted]
 
 
 def _copy(connection: Connection, statement: str, rows: Sequence[Sequence[Any]]) -> None:

@@ -49,9 +49,9 @@ def copy_store(source_url: str, target_url: str, *, while_working: bool = False)
     """Copy every row of a store, ids and all, into a database that has none.
 
     The source is read as it is at one moment. The target is written in one transaction, which is committed only after
-    every table was read back and compared, so an interrupted copy leaves no rows at all. Tables are made where there are
-    none. A source in which a live worker holds a job is refused, or the work would go on where nobody looks any more;
-    `while_working` is for backups, where the job is as if its worker had died.
+    every table was read back and compared, so an interrupted copy leaves no rows at all. Tables are made where there
+    are none. A source in which a live worker holds a job is refused, or the work would go on where nobody looks any
+    more; `while_working` is for backups, where the job is as if its worker had died.
 
     Raises NotFoundError where there is no source, ConflictError for a target with rows, for either at another revision,
     and for a job that is worked on.
@@ -69,7 +69,7 @@ def copy_store(source_url: str, target_url: str, *, while_working: bool = False)
                 if not while_working:
                     _require_idle(reading)
                 tables = _copy_tables(reading, writing)
-            _gather_statistics(copy)
+            _settle(copy)
     return Copy(_name(source), _name(target), tables)
 
 
@@ -122,8 +122,7 @@ def _require_idle(session: Session) -> None:
     shards = select(JobShardRow.job_id, JobShardRow.lease_owner, JobShardRow.lease_until)
     for statement in (running, shards.where(JobShardRow.finished_at.is_(None))):
         for job_id, owner, until in session.execute(statement):
-            is_held = owner is not None and until is not None and until > utc_now()
-            if is_held and not Owner.parse(owner).is_known_dead:
+            if owner and until and until > utc_now() and not Owner.parse(owner).is_known_dead:
                 raise ConflictError(
                     f"job {job_id} is being worked on by {owner}, whose work would be missing in the copy; pause or"
                     " cancel it, or wait for its end, and stop the workers"
@@ -193,8 +192,10 @@ def _require_equal(session: Session, table: PlainTable, expected: Digest) -> Non
         )
 
 
-def _gather_statistics(store: Store) -> None:
-    """PostgreSQL plans by what it knows of the tables; it would find out by itself only after a while."""
+def _settle(store: Store) -> None:
+    """PostgreSQL plans by what it knows of the tables, and searches what is not in an index yet one by one."""
     if store.url.get_backend_name() == "postgresql":
-        with store.write() as session:
-            session.execute(text(f"ANALYZE {', '.join(table.name for table in _plain_tables())}"))
+        tables = ", ".join(table.name for table in _plain_tables())
+        with translated(store.url), store.engine.connect() as connection:
+            outside = connection.execution_options(isolation_level="AUTOCOMMIT")
+            outside.exec_driver_sql(f"VACUUM (ANALYZE) {tables}")

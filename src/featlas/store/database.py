@@ -110,7 +110,10 @@ def find_revision(connection: Connection) -> str | None:
 
 @contextmanager
 def translated(url: URL) -> Iterator[None]:
-    """Turn the database's own failures (not our mistakes) into errors that name the database and the cause."""
+    """Turn the database's own failures (not our mistakes) into errors that name the database and the cause.
+
+    A value that came from outside and that no column takes is the caller's mistake, whoever compares with it.
+    """
     try:
         yield
     except exc.TimeoutError as error:
@@ -119,6 +122,11 @@ def translated(url: URL) -> Iterator[None]:
             f" none came free in {BUSY_TIMEOUT_S} s; ask for less at a time, or raise FEATLAS_DATABASE_CONNECTIONS",
             retryable=True,
         ) from error
+    except exc.DataError as error:
+        cause = " ".join(str(error.orig).split())
+        raise InputError(f"there is a value that no database holds or compares with: {cause}") from error
+    except UnicodeEncodeError as error:
+        raise InputError(f"{error.object!r} holds a character that no text can hold; take it out") from error
     except exc.DBAPIError as error:
         if isinstance(error, exc.OperationalError | exc.InterfaceError) or type(error) is exc.DatabaseError:
             raise _in_our_words(error, url) from error

@@ -9,7 +9,7 @@ Where no label is in force, the newest one with a text tells what people decided
 writer took back tells nothing, as if it had not been written.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Any
@@ -20,9 +20,12 @@ from sqlalchemy.orm import Session
 
 from featlas.domain import FeatureState, LabelSource, LabelStatus, ReviewState
 from featlas.errors import ConflictError, NotFoundError
+from featlas.store.bulk import insert_rows
+from featlas.store.plain import to_json_text
 from featlas.store.tables import FeatureStateRow, LabelRow, SaeRow, label_search_text
 
 _CHUNK = 500
+_FEW = 20
 _SETTLED = (
     "semantic_label",
     "category_label",
@@ -126,7 +129,7 @@ def settle(session: Session, sae_id: int, features: Iterable[int], rev: int) -> 
             current = max(_candidates(standings), key=lambda s: s.rank, default=None)
             states.append(_state_values(sae_id, feature, current, standings, rev))
             successors += _successions(standings, before.get(feature), current)
-        _upsert(session, states)
+        _write_states(session, states, known=before)
         if successors:
             of_label = update(LabelRow).where(LabelRow.id == bindparam("label_id"))
             session.connection().execute(of_label.values(superseded_by=bindparam("successor")), successors)
@@ -195,6 +198,28 @@ def _successions(
     return changed
 
 
+def _write_states(session: Session, states: list[dict[str, Any]], *, known: Container[int]) -> None:
+    """Write the states; of many, those of features without one go in as bulk rows (writers of an SAE take turns)."""
+    new = [state for state in states if state["feature_index"] not in known]
+    if len(new) < _FEW:
+        _upsert(session, states)
+        return
+    rows = [{**state, **_as_text(state), "is_favorite": False} for state in new]
+    insert_rows(session, FeatureStateRow, tuple(rows[0]), [tuple(row.values()) for row in rows])
+    old = [state for state in states if state["feature_index"] in known]
+    if old:
+        _upsert(session, old)
+
+
+def _as_text(state: dict[str, Any]) -> dict[str, str | None]:
+    source = state["label_source"]
+    return {
+        "label_source": source and source.value,
+        "review_state": state["review_state"].value,
+        "lint_flags": to_json_text(state["lint_flags"]),
+    }
+
+
 def _upsert(session: Session, states: list[dict[str, Any]]) -> None:
     """Write the states; favourites stay, and a score stays only with the label that it was measured of."""
     connection = session.connection()
@@ -218,6 +243,8 @@ def fetch_state(session: Session, sae_id: int, feature_index: int) -> FeatureSta
 def read_states(session: Session, sae_id: int, features: Sequence[int]) -> dict[int, FeatureState]:
     """The states of these features by index; those of which nobody has said anything are left out."""
     found: dict[int, FeatureState] = {}
+    names = list(FeatureState.__dataclass_fields__)
+    flags = names.index("lint_flags")
     for at in range(0, len(features), _CHUNK):
         chunk = features[at : at + _CHUNK]
         first, last = min(chunk), max(chunk)
@@ -225,10 +252,12 @@ def read_states(session: Session, sae_id: int, features: Sequence[int]) -> dict[
         is_range = last - first + 1 == len(chunk)
         index = FeatureStateRow.feature_index
         among = index.between(first, last) if is_range else index.in_(chunk)
-        columns = [getattr(FeatureStateRow, name) for name in FeatureState.__dataclass_fields__]
+        columns = [getattr(FeatureStateRow, name) for name in names]
         for row in session.execute(select(*columns).where(FeatureStateRow.sae_id == sae_id, among)):
-            fields = {**row._mapping, "lint_flags": tuple(row.lint_flags)}
-            found[row.feature_index] = FeatureState(**fields)
+            values = list(row)  # by place: a page waits for this, and names cost as much as the query
+            values[flags] = tuple(values[flags])
+            state = FeatureState(*values)
+            found[state.feature_index] = state
     return found
 
 

@@ -77,7 +77,7 @@ def fetch_sae(session: Session, ref: str) -> StoredSae:
     Raises InputError where several fit, NotFoundError where none does.
     """
     conditions: list[Any] = [SaeRow.uid == ref.lower()]
-    if ref.isdecimal() and int(ref) < 2**63:
+    if ref.isdecimal() and len(ref) < 20 and int(ref) < 2**63:
         conditions.append(SaeRow.id == int(ref))
     conditions.append(SaeRow.name == ref)
     if _UID_PREFIX.fullmatch(ref.lower()):

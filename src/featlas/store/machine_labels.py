@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from featlas.domain import FailureCause, LabelSource, LabelStatus, ReviewState
-from featlas.store.bulk import Guard, Pace, no_guard, write_paced
+from featlas.store.bulk import Guard, Pace, insert_rows, no_guard, write_paced
 from featlas.store.label_state import begin_change, settle, sources_of_labeler
-from featlas.store.plain import plain_json, plain_text
+from featlas.store.plain import plain_text, to_json_text
 from featlas.store.responses import Response, save_responses
 from featlas.store.session import Store
 from featlas.store.tables import LabelRow, utc_now
@@ -131,7 +131,8 @@ class MachineLabelWriter:
             or known.get((label.feature_index, label.source)) != label.evidence_hash
         ]
         if new:
-            session.execute(insert(LabelRow), [self._row(label) for label in new])
+            rows = [self._row(label) for label in new]
+            insert_rows(session, LabelRow, tuple(rows[0]), [tuple(row.values()) for row in rows])
             settle(session, self._origin.sae_id, [label.feature_index for label in new], rev)
         return len(new)
 
@@ -159,15 +160,15 @@ class MachineLabelWriter:
             "category_label": label.category_label and plain_text(label.category_label),
             "explanation": plain_text(label.explanation),
             "confidence": label.confidence,
-            "status": label.status,
-            "source": label.source,
+            "status": label.status.value,
+            "source": label.source.value,
             "provider": label.provider,
             "model": label.model,
             "evidence_hash": label.evidence_hash,
-            "evidence": plain_json(label.evidence),
-            "review_state": ReviewState.UNREVIEWED,
-            "lint": list(label.lint),
-            "failure_cause": label.failure_cause,
+            "evidence": to_json_text(label.evidence),
+            "review_state": ReviewState.UNREVIEWED.value,
+            "lint": to_json_text(label.lint),
+            "failure_cause": label.failure_cause and label.failure_cause.value,
             **(vars(asked) if asked is not None else dict.fromkeys(Asked.__dataclass_fields__)),
             "created_at": utc_now(),
         }

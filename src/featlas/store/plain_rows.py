@@ -40,11 +40,6 @@ class PlainTable:
 
     def write(self, session: Session, rows: Sequence[PlainRow]) -> None:
         """Insert rows as `read` gives them."""
-        dialect = session.connection().dialect
-        converters = [column.type.dialect_impl(dialect).bind_processor(dialect) for column in self.table.columns]
-        instants = [at for at, column in enumerate(self.table.columns) if column.type.python_type is dt.datetime]
-        if instants:
-            rows = [_converted(row, instants, converters) for row in rows]
         insert_rows(session, self.row_class, self.columns, rows)
 
     def count(self, session: Session) -> int:
@@ -84,13 +79,6 @@ def _as_plain(column: Any) -> Any:
     if isinstance(column.type, Enum):
         return type_coerce(column, Text).label(column.name)
     return column
-
-
-def _converted(row: PlainRow, instants: list[int], converters: list[Any]) -> PlainRow:
-    values = list(row)
-    for at in instants:
-        values[at] = converters[at](values[at]) if converters[at] else values[at]
-    return tuple(values)
 
 
 def _comparable(value: Any) -> Any:

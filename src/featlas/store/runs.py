@@ -113,7 +113,7 @@ def fetch_run(session: Session, ref: int | str) -> Run:
     Raises InputError where several uids start so, NotFoundError where nothing fits.
     """
     text = str(ref)
-    if text.isdecimal() and int(text) < 2**63:
+    if text.isdecimal() and len(text) < 20 and int(text) < 2**63:
         found = session.execute(_runs().where(RunRow.id == int(text))).one_or_none()
         if found is not None:
             return _run_of(found)

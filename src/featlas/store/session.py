@@ -52,8 +52,13 @@ class Store:
         if statement_s is not None:
             limits["statement_timeout"] = f"{statement_s}s"
         n_kept = (n_connections + 1) // 2
-        pool = {"pool_size": n_kept, "max_overflow": n_connections - n_kept, "pool_timeout": BUSY_TIMEOUT_S}
-        engine = make_engine(parsed, limits=limits, **pool)
+        engine = make_engine(
+            parsed,
+            limits=limits,
+            pool_size=n_kept,
+            max_overflow=n_connections - n_kept,
+            pool_timeout=BUSY_TIMEOUT_S,
+        )
         try:
             _require_head(engine)
         except BaseException:

@@ -113,15 +113,13 @@ class LocalRunner:
         """Let a process help with a job that runs elsewhere, until there is nothing to help with; its exit code."""
         with self._started("help", job_id) as child:
             while child.poll() is None:
-                if hand_back.wait(POLL_S):
-                    child.send_signal(HAND_BACK)
-                    self._wait(child)
+                if not hand_back.wait(POLL_S):
+                    continue
+                child.send_signal(HAND_BACK)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(self._grace_s)
+                break  # what still runs then is killed
         return child.returncode
-
-    def _wait(self, child: subprocess.Popen[bytes]) -> None:
-        """Give it the time that it may take to stop; what still runs then is killed by its starter."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(self._grace_s)
 
     def _run_to_rest(self, job: Job, orders: "_Orders", on_update: OnUpdate) -> Job:
         with working_on(job):

@@ -8,7 +8,7 @@ from featlas.store.labels import HumanLabel, accept_label, add_human_label
 
 
 def test_health_says_what_serves(served: Served, dialect: str):
-    assert served.get("health").json() == {"version": "9.9", "database": dialect, "has_runner": False}
+    assert served.get("health").json() == {"version": "9.9", "database": dialect, "has_runner": False, "access": "open"}
 
 
 def test_models_and_saes_are_listed_with_the_run_that_is_meant(served: Served):

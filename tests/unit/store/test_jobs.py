@@ -3,13 +3,14 @@
 import datetime as dt
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
+from featlas import __version__
 from featlas.domain import JobState
 from featlas.errors import ConflictError, NotFoundError
 from featlas.specs import Spec
@@ -25,6 +26,10 @@ ELSEWHERE = Owner("elsewhere", 1, 0.0)
 
 class CountSpec(Spec):
     n: int = 1
+
+
+class QuickSpec(CountSpec):
+    queue: ClassVar[str] = "interactive"
 
 
 def _dead_process() -> Owner:
@@ -217,8 +222,8 @@ def test_a_whole_life_is_told_by_its_events(store: Store) -> None:
 
 
 def test_a_job_carries_its_spec(store: Store) -> None:
-    job = jobs.enqueue(store, "count", CountSpec(n=3), queue="interactive", code_version="1.2.3")
-    assert ({"n": 3}, CountSpec(n=3).content_hash(), "interactive", "1.2.3", 1) == (
+    job = jobs.enqueue(store, "count", QuickSpec(n=3))
+    assert ({"n": 3}, QuickSpec(n=3).content_hash(), "interactive", __version__, 1) == (
         job.spec,
         job.spec_hash,
         job.queue,
@@ -264,7 +269,7 @@ def test_heartbeats_extend_the_lease_and_keep_the_progress(store: Store) -> None
 def test_the_queue_is_served_in_order(store: Store) -> None:
     assert find_queued(store) is None
     first, second = (jobs.enqueue(store, "count", CountSpec()).id for _ in range(2))
-    quick = jobs.enqueue(store, "count", CountSpec(), queue="interactive").id
+    quick = jobs.enqueue(store, "count", QuickSpec()).id
     assert [first, quick] == [job.id for job in (find_queued(store), find_queued(store, ["interactive"])) if job]
     _, lease = jobs.claim(store, ME, 60, job_id=first)
     jobs.take_back(store, lease)
@@ -368,3 +373,37 @@ def test_owners_survive_the_row(store: Store) -> None:
     owner = Owner.parse(fetch_job(store, job.id).lease_owner or "")
     assert str(ME) == str(owner) == lease.owner
     assert (True, False) == (owner.is_on_this_host, owner.is_known_dead)
+
+
+def test_bells_are_rung_for_jobs_that_wait_without_one(store: Store) -> None:
+    first, second = (jobs.enqueue(store, "count", CountSpec()).id for _ in range(2))
+    quick = jobs.enqueue(store, "count", QuickSpec()).id
+    _started(store)  # runs: nobody has to be woken for it
+    ring = jobs.choose_rings
+    assert [] == ring(store, {"light": 2}, quiet_s=60), "as many bells lie there as jobs wait"
+    assert [(first, "light")] == ring(store, {"light": 1}, quiet_s=60)
+    assert [(second, "light"), (quick, "interactive")] == ring(store, {"light": 0, "interactive": 0}, quiet_s=60)
+    assert [] == ring(store, {"light": 0, "interactive": 0}, quiet_s=60), "all were rung for just now"
+    assert [(first, "light"), (second, "light")] == ring(store, {"light": 0}, quiet_s=0)
+
+
+def test_a_job_that_comes_back_is_rung_for_at_once(store: Store) -> None:
+    job, lease = _started(store)
+    jobs.note_ring(store, job.id)
+    jobs.take_back(store, lease)
+    assert [(job.id, "light")] == jobs.choose_rings(store, {"light": 0}, quiet_s=60)
+
+
+def test_two_who_ring_at_once_ring_once_each(store: Store) -> None:
+    ids = {jobs.enqueue(store, "count", CountSpec()).id for _ in range(20)}
+    chosen: list[list[tuple[int, str]]] = []
+    threads = [
+        threading.Thread(target=lambda: chosen.append(jobs.choose_rings(store, {"light": 0}, quiet_s=60)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rung = [job_id for part in chosen for job_id, _ in part]
+    assert sorted(ids) == sorted(rung)

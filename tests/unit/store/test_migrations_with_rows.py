@@ -1,4 +1,4 @@
-"""A database with rows in every table, at any revision that ever was, comes to this one's with every value as it was."""
+"""A database with rows in every table, at any revision that ever was, is brought to this one's with every value."""
 
 import datetime as dt
 from collections.abc import Callable

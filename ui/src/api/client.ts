@@ -1,3 +1,4 @@
+import { setLockedOut } from "../lib/access";
 import type { components } from "./schema";
 
 export type Schemas = components["schemas"];
@@ -39,6 +40,7 @@ async function send(url: URL, init: RequestInit): Promise<Response> {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ApiError(0, null, url.href, "The Featlas server does not answer.");
   }
+  setLockedOut(response.status === 401);
   if (response.ok) return response;
   const problem = await readProblem(response);
   throw new ApiError(response.status, problem, url.href, problem?.detail || `${response.status} ${response.statusText}`);
@@ -72,6 +74,12 @@ export async function post<T>(path: string, body: unknown, params?: Params, sign
 
 export async function patch<T>(path: string, body: unknown): Promise<T> {
   return (await (await sendJson("PATCH", path, body)).json()) as T;
+}
+
+/** Ends this browser's login; what is asked for afterwards is answered by the way to a new one. */
+export async function logOut(): Promise<void> {
+  await send(new URL("logout", ROOT), { method: "POST" });
+  location.reload();
 }
 
 export async function remove(path: string): Promise<void> {

@@ -4,12 +4,14 @@ import { BarChart3, ClipboardCheck, FileText, LibraryBig, ListChecks, Tags } fro
 import { Suspense, lazy, useState } from "react";
 
 import { healthQuery, runsQuery } from "../api/queries";
+import { useIsLockedOut } from "../lib/access";
 import { useKeys } from "../lib/keys";
 import { nextTheme, setTheme, useTheme } from "../lib/theme";
 import { useUnstored } from "../lib/unstored";
 import { Bones } from "../parts/states";
 import { Tip } from "../parts/Tip";
 import { JobsPill } from "./JobsPill";
+import { LockedOut } from "./LockedOut";
 import { TopBar } from "./TopBar";
 
 const Shortcuts = lazy(() => import("./Shortcuts"));
@@ -26,6 +28,7 @@ export function Frame() {
   const sae = useCurrentSae();
   const navigate = useNavigate();
   const theme = useTheme();
+  const isOut = useIsLockedOut();
   useKeys("Everywhere", {
     "g l": ["Go to the library", () => void navigate({ to: "/" })],
     ...(sae ? { "g f": ["Go to the features", () => void navigate({ to: "/s/$sae/features", params: { sae } })] } : {}),
@@ -52,9 +55,12 @@ export function Frame() {
         <TopBar onHelp={() => setHelpOpen(true)} jobs={<JobsPill />} />
       </div>
       <main id="main" tabIndex={-1} className="col-start-2 row-start-2 min-h-0 overflow-auto outline-none max-sm:col-start-1">
-        <Suspense fallback={<div className="p-6"><Bones rows={6} /></div>}>
-          <Outlet />
-        </Suspense>
+        {isOut && <LockedOut />}
+        <div className={isOut ? "hidden" : "contents"}>
+          <Suspense fallback={<div className="p-6"><Bones rows={6} /></div>}>
+            <Outlet />
+          </Suspense>
+        </div>
       </main>
       {isHelpOpen && (
         <Suspense>
@@ -123,6 +129,7 @@ function Offline() {
   const [first, setFirst] = useState<string | null>(null);
   const version = health.data?.version ?? null;
   if (first === null && version !== null) setFirst(version);
+  if (useIsLockedOut()) return null;
   if (health.isError) {
     return (
       <p role="alert" className="bg-bad-wash px-4 py-1.5 text-center text-sm">

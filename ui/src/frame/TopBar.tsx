@@ -1,9 +1,10 @@
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useLocation, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { ChevronDown, CircleHelp, Monitor, Moon, Sun } from "lucide-react";
+import { ChevronDown, CircleHelp, LogOut, Monitor, Moon, Sun } from "lucide-react";
 import type { ReactNode } from "react";
 
-import { runsQuery } from "../api/queries";
+import { logOut } from "../api/client";
+import { healthQuery, runsQuery } from "../api/queries";
 import type { Run } from "../api/types";
 import * as format from "../lib/format";
 import { setTheme, useTheme } from "../lib/theme";
@@ -16,11 +17,26 @@ export function TopBar({ jobs, onHelp }: { jobs: ReactNode; onHelp: () => void }
       <div className="ml-auto flex items-center gap-1.5">
         {jobs}
         <ThemeSwitch />
+        <Login />
         <button type="button" className="btn btn-quiet px-1.5" onClick={onHelp} aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)">
           <CircleHelp size={17} aria-hidden />
         </button>
       </div>
     </header>
+  );
+}
+
+/** For those whom the server asked for a login: what they may do, and the way out. */
+function Login() {
+  const access = useQuery(healthQuery).data?.access ?? "open";
+  if (access === "open") return null;
+  return (
+    <>
+      {access === "read" && <span className="text-xs text-muted" title="You may look at everything and change nothing">read only</span>}
+      <button type="button" className="btn btn-quiet px-1.5" onClick={() => void logOut()} aria-label="Log out" title="Log out">
+        <LogOut size={16} aria-hidden />
+      </button>
+    </>
   );
 }
 

@@ -89,7 +89,8 @@ async def stream(
     job: Annotated[int, Depends(known_job)], request: Request, last_event_id: Annotated[str | None, Header()] = None
 ) -> AsyncIterator[ServerSentEvent]:
     """A job as it changes (event `job`) and what happens to it (event `event`, whose id is its number)."""
-    seen = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
+    is_number = last_event_id is not None and last_event_id.isdecimal() and len(last_event_id) < 20
+    seen = int(last_event_id or 0) if is_number else 0
     async for message in request.app.state.job_watch.watch(job, min(seen, 2**31 - 1)):
         yield message
 

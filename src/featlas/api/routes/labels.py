@@ -1,6 +1,8 @@
 """What people say of a feature: add a label, accept, reject or restore one, star it; nothing is ever overwritten."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Path
 
 from featlas.api import schemas, shapes
 from featlas.api.routes.features import RunRef
@@ -13,7 +15,7 @@ router = APIRouter(tags=["labels"])
 
 
 @router.get("/saes/{sae}/features/{feature_index}/labels")
-def list_labels(sae: str, feature_index: int, here: Here) -> schemas.FeatureLabels:
+def list_labels(sae: str, feature_index: Annotated[int, Path(ge=0, lt=2**31)], here: Here) -> schemas.FeatureLabels:
     """Every label of a feature, newest first."""
     with here.store.read() as session:
         sae_id = fetch_sae(session, sae).id

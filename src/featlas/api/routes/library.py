@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from featlas.api import schemas, shapes
 from featlas.api.surroundings import Here
@@ -16,11 +16,17 @@ router = APIRouter(tags=["library"])
 
 
 @router.get("/health")
-async def health(here: Here) -> schemas.Health:  # needs no thread, so it is answered however many wait for one
+async def health(
+    here: Here, request: Request
+) -> schemas.Health:  # needs no thread, so it is answered however many wait for one
     """That the server answers, and which version it is."""
+    access = getattr(request.state, "access", None)
     is_sqlite = here.store.url.get_backend_name() == "sqlite"
     return schemas.Health(
-        version=here.version, database="sqlite" if is_sqlite else "postgresql", has_runner=here.has_runner
+        version=here.version,
+        database="sqlite" if is_sqlite else "postgresql",
+        has_runner=here.has_runner,
+        access="open" if access is None else access.scope.value,
     )
 
 
@@ -67,7 +73,7 @@ def run(run: str, here: Here) -> schemas.Run:
 def _before(after: str | None) -> int | None:
     if after is None:
         return None
-    if not after.isdecimal() or int(after) >= 2**63:
+    if not after.isdecimal() or len(after) > 19 or int(after) >= 2**63:
         raise InputError(f"{after!r} is not a page mark; expected the `next` of an earlier page")
     return int(after)
 

@@ -90,6 +90,7 @@ class LlmResponseRow(Row):
     """An answer that was paid for once, found again by the hash of everything that was asked."""
 
     __tablename__ = "llm_responses"
+    __table_args__ = (Index(None, "provider", "model", "created_at"),)
 
     cache_key: Mapped[str] = mapped_column(String(64), primary_key=True)
     provider: Mapped[str] = mapped_column(String(64))

@@ -18,7 +18,7 @@ export function WorkersNote({ jobs }: { jobs: readonly Job[] }) {
       {unserved(jobs, workers).map(([queue, count]) => (
         <Warning key={queue}>
           <p>{count === 1 ? "1 queued job waits" : `${count} queued jobs wait`} for the queue <b>{queue}</b>, and no worker takes jobs from it. Start one:</p>
-          <div className="mt-1.5"><Command text={queue === "default" ? "featlas worker" : `featlas worker --queues ${queue}`} /></div>
+          <div className="mt-1.5"><Command text={`featlas worker --queues ${queue}`} /></div>
         </Warning>
       ))}
       {misfits(workers).map((worker) => (

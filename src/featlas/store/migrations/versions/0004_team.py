@@ -20,6 +20,7 @@ def upgrade() -> None:
     _shards()
     _workers()
     _access_tokens()
+    _indexes()
 
 
 def _shards() -> None:
@@ -71,4 +72,14 @@ def _access_tokens() -> None:
         sa.UniqueConstraint("hash", name=op.f("uq_access_tokens_hash")),
         sa.UniqueConstraint("uid", name=op.f("uq_access_tokens_uid")),
         sqlite_autoincrement=True,
+    )
+
+
+def _indexes() -> None:
+    # The newest answers of a model tell what the next labeling will cost; each answer is kilobytes.
+    op.create_index(
+        op.f("ix_llm_responses_provider_model_created_at"),
+        "llm_responses",
+        ["provider", "model", "created_at"],
+        unique=False,
     )
