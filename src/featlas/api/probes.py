@@ -30,16 +30,15 @@ class Probes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer or pass on."""
-        path = scope["path"].removeprefix(scope.get("root_path", "")) if scope["type"] == "http" else ""
+        is_look = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        path = scope["path"].removeprefix(scope.get("root_path", "")) if is_look else ""
         if path not in (HEALTH, READINESS):
             await self._app(scope, receive, send)
             return
         scope["probe"] = path  # for those who count requests by route
-        await (await self._response(scope["method"], path))(scope, receive, send)
+        await (await self._response(path))(scope, receive, send)
 
-    async def _response(self, method: str, path: str) -> JSONResponse:
-        if method not in ("GET", "HEAD"):
-            return JSONResponse({"detail": "expected GET"}, 405, {"Allow": "GET, HEAD"})
+    async def _response(self, path: str) -> JSONResponse:
         if path == HEALTH:
             return JSONResponse({"status": "ok"})
         reasons = dict(zip(self._checks, await asyncio.gather(*map(self._reason, self._checks)), strict=True))

@@ -86,6 +86,7 @@ def start_logging(settings: Settings) -> None:
     handler.setFormatter(formatter)
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)  # else they are lines of another kind between ours
     logging.getLogger("featlas").setLevel(level_of(settings).upper())
 
 

@@ -129,7 +129,8 @@ class LocalRunner:
                     self._watch(child, job.id, orders, on_update)
                 job = self._settled(child, job, orders)
                 on_update(job)
-            logger.info("job %d is %s", job.id, job.state)
+            error = {"error_class": job.error_class, "error": job.error_message} if job.error_class else {}
+            logger.info("job %d is %s", job.id, job.state, extra={"fields": error})
         return job
 
     @contextmanager

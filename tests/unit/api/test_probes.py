@@ -10,14 +10,17 @@ from pathlib import Path
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
+from tests.builders.doors import bearer, client_of, make_app
 from tests.builders.served import served_app
 from tests.builders.silence import silent_server
 
 from featlas.api.app import create_app
 from featlas.api.surroundings import Surroundings
+from featlas.domain import AccessScope
 from featlas.entry.readiness import readiness_checks
 from featlas.errors import ExternalError
 from featlas.settings import Settings
+from featlas.store.access import create_token
 from featlas.store.database import make_engine, parse_url
 from featlas.store.session import Store
 
@@ -30,6 +33,17 @@ PATIENCE_S = 30
 def _client(store: Store, folder: Path, checks: dict[str, Callable[[], str]], root_path: str = "") -> TestClient:
     here = Surroundings(store, folder, {}, lambda _job: None, False, "9.9", checks=checks)
     return TestClient(create_app(here, ui=folder), base_url="http://localhost", root_path=root_path)
+
+
+def test_where_tokens_are_asked_for_probes_need_none_and_figures_do(store: Store, tmp_path: Path):
+    _, secret = create_token(store, "prometheus", scope=AccessScope.READ)
+    with client_of(make_app(store, tmp_path)) as client:
+        assert [client.get(path).status_code for path in ("/healthz", "/readyz")] == [200, 200]
+        assert client.get("/metrics").status_code == 401
+        answer = client.get("/metrics", headers=bearer(secret))
+    assert answer.status_code == 200
+    assert 'featlas_http_requests_total{method="GET",route="none",status="401"} 1.0' in answer.text
+    assert secret not in answer.text
 
 
 @pytest.mark.parametrize("root_path", ["", "/featlas"])

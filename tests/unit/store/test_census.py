@@ -32,13 +32,14 @@ def test_an_empty_store_has_nothing(store: Store):
 
 def test_jobs_are_counted_by_kind_and_state(store: Store):
     first, second = jobs.enqueue(store, "extraction", SPEC), jobs.enqueue(store, "extraction", SPEC)
-    jobs.enqueue(store, "labeling", SPEC, queue="labeling")
+    labeling = jobs.enqueue(store, "labeling", SPEC)
     jobs.request_cancel(store, second.id)
-    _set(store, first.id, queued_at=utc_now() - dt.timedelta(seconds=100))
-    jobs.enqueue(store, "extraction", SPEC)
+    _set(store, first.id, queue="one", queued_at=utc_now() - dt.timedelta(seconds=100))
+    _set(store, labeling.id, queue="other")
+    _set(store, jobs.enqueue(store, "extraction", SPEC).id, queue="one")
     found = take_census(store, 30)
     assert found.jobs == {("extraction", "queued"): 2, ("extraction", "cancelled"): 1, ("labeling", "queued"): 1}
-    assert found.waiting_s == {"default": pytest.approx(100, abs=30), "labeling": pytest.approx(0, abs=30)}
+    assert found.waiting_s == {"one": pytest.approx(100, abs=30), "other": pytest.approx(0, abs=30)}
 
 
 def test_running_jobs_whose_lease_ran_out_are_silent(store: Store):
