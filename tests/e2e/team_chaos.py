@@ -84,14 +84,14 @@ def every_message_twice(chaos: TeamChaos) -> int:
     """And the helpers' a second time while they help."""
     job_id = chaos.team.enqueue(chaos.spec)
     chaos.team.ring(job_id)
-    chaos.team.wait_for_helper(job_id)
+    chaos.team.wait_for_other(job_id)
     chaos.team.ring(job_id)
     return job_id
 
 
 def a_worker_killed_mid_shard(chaos: TeamChaos, job_id: int) -> None:
     """With everything under it."""
-    helper = chaos.team.wait_for_helper(job_id)
+    helper = chaos.team.wait_for_other(job_id)
     worker = helper.parent()
     assert worker is not None
     assert worker.pid in {one.pid for one in chaos.team.workers}

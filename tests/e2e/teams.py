@@ -74,7 +74,7 @@ class Team:
         """Deliver a job's bells once more."""
         bell = CeleryDoorbell(self.redis.url)
         assert bell.ring(job_id, "extraction")
-        bell.call_helpers(job_id, 3)
+        bell.call_others(job_id, 3)
 
     @contextmanager
     def opened(self) -> Iterator[Store]:
@@ -104,10 +104,10 @@ class Team:
             lambda store: job if (job := fetch_job(store, job_id)).is_at_rest else None, f"job {job_id} does not end"
         )
 
-    def wait_for_helper(self, job_id: int) -> psutil.Process:
+    def wait_for_other(self, job_id: int) -> psutil.Process:
         """A process that makes a share of the job which another worker has; TooLate where the job ends before."""
 
-        def helper(store: Store) -> psutil.Process | None:
+        def other(store: Store) -> psutil.Process | None:
             job = _unfinished(store, job_id)
             with store.read() as session:
                 rows = session.query(JobShardRow).filter_by(job_id=job_id).all()
@@ -115,7 +115,7 @@ class Team:
             pids = [Owner.parse(owner).pid for owner in held]
             return next((psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)), None)
 
-        return self.wait(helper, "nobody helps")
+        return self.wait(other, "nobody helps")
 
     def wait_for_blocks(self, job_id: int) -> psutil.Process:
         """The process that has the job, once there are blocks of it; TooLate where the job ends before."""

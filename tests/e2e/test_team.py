@@ -32,7 +32,7 @@ def chaos(planted: Planted, team: Team, tmp_path_factory: pytest.TempPathFactory
 
 def test_three_workers_publish_what_one_process_does(chaos: TeamChaos):
     job_id = chaos.team.enqueue(chaos.spec)
-    chaos.team.wait_for_helper(job_id)
+    chaos.team.wait_for_other(job_id)
     chaos.team.wait_for_end(job_id)
     chaos.team.assert_same(chaos.expected, job_id)
     with chaos.team.opened() as store, store.read() as session:

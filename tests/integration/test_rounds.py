@@ -45,9 +45,9 @@ def test_bells_lie_in_the_queue_of_the_job(team: Team):
     assert [0, 0] == [team.doorbell.count_bells(queue) for queue in ("light", "extraction")]
     job_id = _enqueue(team)
     team.wake(job_id, "light")
-    team.doorbell.call_helpers(job_id, 3)
+    team.doorbell.call_others(job_id, 3)
     assert [1, 3] == [team.doorbell.count_bells(queue) for queue in ("light", "extraction")]
-    team.doorbell.call_helpers(job_id, 10 * MOST_HELPERS)
+    team.doorbell.call_others(job_id, 10 * MOST_HELPERS)
     assert 3 + MOST_HELPERS == team.doorbell.count_bells("extraction")
 
 

@@ -107,13 +107,13 @@ def workplace(settings: Settings) -> Workplace:
         threads=settings.threads,
         lease_s=settings.lease_s,
         open_provider=partial(find_provider, settings),
-        call_helpers=partial(_call_helpers, settings) if settings.broker_url else None,
+        call_others=partial(_call_others, settings) if settings.broker_url else None,
     )
 
 
-def _call_helpers(settings: Settings, job_id: int, n: int) -> None:
+def _call_others(settings: Settings, job_id: int, n: int) -> None:
     if n > 0:
-        make_doorbell(settings).call_helpers(job_id, n)
+        make_doorbell(settings).call_others(job_id, n)
 
 
 if __name__ == "__main__":

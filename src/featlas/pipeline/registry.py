@@ -23,12 +23,12 @@ def refuse_providers(name: str) -> Provider:
 class Sharing:
     """How a job's worker shares its work with other workers: under which name, for how long, and how it calls them.
 
-    `call_helpers(n)` tells up to `n` others that there is something to do; nobody may come.
+    `call_others(n)` tells up to `n` others that there is something to do; nobody may come.
     """
 
     owner: Owner
     lease_s: float
-    call_helpers: Callable[[int], None]
+    call_others: Callable[[int], None]
 
 
 @dataclass(frozen=True)

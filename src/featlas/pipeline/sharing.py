@@ -74,7 +74,7 @@ class _Shared:
         store, key = self.context.store, self.plan.folder.name
         lay_out_shards(store, self.context.guard, self.job_id, key, shard_ranges(self.plan.n_blocks))
         told = set(list_finished_shards(store, self.job_id))
-        self.sharing.call_helpers(count_open_shards(store, self.job_id) - 1)
+        self.sharing.call_others(count_open_shards(store, self.job_id) - 1)
         while count_open_shards(store, self.job_id):
             self.context.stop.check()
             shard = claim_shard(store, self.job_id, key, self.sharing.owner, self.sharing.lease_s)

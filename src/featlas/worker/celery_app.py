@@ -66,7 +66,7 @@ class CeleryDoorbell:
         """Send the bell of a job."""
         return self._send(WORK, job_id, queue)
 
-    def call_helpers(self, job_id: int, n: int) -> None:
+    def call_others(self, job_id: int, n: int) -> None:
         """Send as many bells as shares wait; a worker that finds none left goes its way."""
         for _ in range(min(n, MOST_HELPERS)):
             if not self._send(HELP, job_id, "extraction"):

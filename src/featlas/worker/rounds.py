@@ -28,7 +28,7 @@ class Doorbell(Protocol):
         """Ring for a queued job; False where the broker does not answer."""
         ...
 
-    def call_helpers(self, job_id: int, n: int) -> None:
+    def call_others(self, job_id: int, n: int) -> None:
         """Ring for up to `n` helpers of a running job; nothing where the broker does not answer."""
         ...
 

@@ -51,7 +51,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 class Workplace:
     """Where and how this machine works, as plain values of the settings.
 
-    `call_helpers(job_id, n)` tells up to `n` other workers that they can help; None where there are no others.
+    `call_others(job_id, n)` tells up to `n` other workers that they can help; None where there are no others.
     """
 
     artifacts_path: Path
@@ -61,7 +61,7 @@ class Workplace:
     threads: int
     lease_s: float
     open_provider: Callable[[str], Any] = refuse_providers
-    call_helpers: Callable[[int, int], None] | None = None
+    call_others: Callable[[int, int], None] | None = None
 
     def log_path(self, job_id: int) -> Path:
         """The file that takes the output of a job's worker, and the traceback of an unexpected error."""
@@ -107,8 +107,8 @@ def _context(
     store: Store, job_id: int, place: Workplace, meter: Meter, flag: StopFlag, guard: Callable[[Any], None]
 ) -> JobContext:
     sharing = None
-    if place.call_helpers is not None:
-        sharing = Sharing(Owner.of_this_process(), place.lease_s, partial(place.call_helpers, job_id))
+    if place.call_others is not None:
+        sharing = Sharing(Owner.of_this_process(), place.lease_s, partial(place.call_others, job_id))
     return JobContext(
         store=store,
         artifacts_path=place.artifacts_path,

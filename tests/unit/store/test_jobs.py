@@ -373,37 +373,3 @@ def test_owners_survive_the_row(store: Store) -> None:
     owner = Owner.parse(fetch_job(store, job.id).lease_owner or "")
     assert str(ME) == str(owner) == lease.owner
     assert (True, False) == (owner.is_on_this_host, owner.is_known_dead)
-
-
-def test_bells_are_rung_for_jobs_that_wait_without_one(store: Store) -> None:
-    first, second = (jobs.enqueue(store, "count", CountSpec()).id for _ in range(2))
-    quick = jobs.enqueue(store, "count", QuickSpec()).id
-    _started(store)  # runs: nobody has to be woken for it
-    ring = jobs.choose_rings
-    assert [] == ring(store, {"light": 2}, quiet_s=60), "as many bells lie there as jobs wait"
-    assert [(first, "light")] == ring(store, {"light": 1}, quiet_s=60)
-    assert [(second, "light"), (quick, "interactive")] == ring(store, {"light": 0, "interactive": 0}, quiet_s=60)
-    assert [] == ring(store, {"light": 0, "interactive": 0}, quiet_s=60), "all were rung for just now"
-    assert [(first, "light"), (second, "light")] == ring(store, {"light": 0}, quiet_s=0)
-
-
-def test_a_job_that_comes_back_is_rung_for_at_once(store: Store) -> None:
-    job, lease = _started(store)
-    jobs.note_ring(store, job.id)
-    jobs.take_back(store, lease)
-    assert [(job.id, "light")] == jobs.choose_rings(store, {"light": 0}, quiet_s=60)
-
-
-def test_two_who_ring_at_once_ring_once_each(store: Store) -> None:
-    ids = {jobs.enqueue(store, "count", CountSpec()).id for _ in range(20)}
-    chosen: list[list[tuple[int, str]]] = []
-    threads = [
-        threading.Thread(target=lambda: chosen.append(jobs.choose_rings(store, {"light": 0}, quiet_s=60)))
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    rung = [job_id for part in chosen for job_id, _ in part]
-    assert sorted(ids) == sorted(rung)
