@@ -65,10 +65,6 @@ class HookPoint:
         return "hook_embed" if self.site is Site.EMBED else f"blocks.{self.layer}.hook_{self.site}"
 
 
-QUEUES = ("interactive", "extraction", "labeling", "light")
-"""What workers wait on: what somebody looks at, what reads text with a model, what asks others, and the rest."""
-
-
 class JobState(enum.StrEnum):
     """The life of a job: queued → running → succeeded | failed | cancelled; running → paused → queued."""
 

@@ -20,6 +20,9 @@ from pydantic import (
 
 from featlas.errors import InputError
 
+QUEUES = ("interactive", "extraction", "labeling", "light")
+"""What workers wait on: what somebody looks at, what reads text with a model, what asks others, and the rest."""
+
 
 class Spec(BaseModel):
     """A frozen request; unknown fields are refused. `queue` names the workers that such a job waits for."""

@@ -153,7 +153,10 @@ class Team:
                 )
             )
             ended = session.execute(
-                text("SELECT job_id, count(*) FROM job_events WHERE kind = 'succeeded' GROUP BY job_id")
+                text(
+                    "SELECT job_id, count(*) FROM job_events JOIN jobs ON jobs.id = job_id"
+                    " WHERE job_events.kind = 'succeeded' AND jobs.kind = 'extraction' GROUP BY job_id"
+                )
             ).all()
         assert n_runs == n_snapshots == len(ended)
         assert {1} == {n for _, n in ended}, ended

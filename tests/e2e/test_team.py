@@ -1,15 +1,26 @@
 """A team of workers over PostgreSQL and Redis gives the result of one process, whatever happens to it."""
 
-from collections.abc import Iterator
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import pytest
+from playwright.sync_api import expect
+from tests.browser import browser
 from tests.e2e import team_chaos as acts
 from tests.e2e.chaos import seed_of_commit
+from tests.e2e.crowded import ask
+from tests.e2e.pages.conftest import sae_of, watch
+from tests.e2e.pages.label_bench import JOB_MS
+from tests.e2e.serving import serving
 from tests.e2e.team_chaos import BEGINNINGS, DISTURBANCES, N_WORKERS, TeamChaos, make_team_chaos
 from tests.e2e.teams import Team, TooLate, running_team
 
 from featlas.store.tables import JobShardRow
 from featlas.testing.planted_sae import Planted
+
+T = TypeVar("T")
 
 MOST_TRIES = 3
 ROUNDS = (
@@ -30,15 +41,47 @@ def chaos(planted: Planted, team: Team, tmp_path_factory: pytest.TempPathFactory
     return make_team_chaos(planted, team, tmp_path_factory.mktemp("chaos"), 2000, seed_of_commit())
 
 
+def in_time(attempt: Callable[[], T]) -> T:
+    """What it gives; where the machine was quicker than we, the job is over and we begin another."""
+    for _ in range(MOST_TRIES):
+        with contextlib.suppress(TooLate):
+            return attempt()
+    pytest.fail(f"every one of {MOST_TRIES} jobs was over before it could be disturbed")
+
+
 def test_three_workers_publish_what_one_process_does(chaos: TeamChaos):
-    job_id = chaos.team.enqueue(chaos.spec)
-    chaos.team.wait_for_other(job_id)
+    def shared() -> int:
+        job_id = chaos.team.enqueue(chaos.spec)
+        chaos.team.wait_for_other(job_id)
+        return job_id
+
+    job_id = in_time(shared)
     chaos.team.wait_for_end(job_id)
     chaos.team.assert_same(chaos.expected, job_id)
     with chaos.team.opened() as store, store.read() as session:
         shards = session.query(JobShardRow).filter_by(job_id=job_id).all()
     assert len(shards) > N_WORKERS
     assert {1} == {shard.attempt for shard in shards}, "a share was made twice without need"
+
+
+def test_a_person_labels_in_the_browser_and_a_worker_does_it(chaos: TeamChaos):
+    team = chaos.team
+    team.start_workers(N_WORKERS)
+    with serving(team.featlas) as server, browser() as chromium:
+        for watched in watch(chromium, server.url):
+            page = watched.open("jobs")
+            expect(page.get_by_text(re.compile(rf"{N_WORKERS} workers on .*labeling"))).to_be_visible()
+            page = watched.open(f"s/{sae_of(watched)}/label")
+            page.get_by_role("button", name=re.compile("^No model")).click()
+            page.get_by_role("region", name="What it takes").get_by_role("button", name="Start").click()
+            page.wait_for_url("**/jobs/*")
+            expect(page.get_by_role("main").get_by_text("succeeded", exact=True).first).to_be_visible(timeout=JOB_MS)
+            job_id = int(page.url.rsplit("/", 1)[1])
+            assert not ask(f"{server.url}api/v1/workers")["has_runner"]
+            n_labeled = ask(f"{server.url}api/v1/labelings/{job_id}")["counts"]["n_labeled"]
+            assert n_labeled > 0
+            shown = page.get_by_role("region", name="Counts").get_by_role("definition").first
+            expect(shown).to_have_text(str(n_labeled))
 
 
 @pytest.mark.parametrize(("begin", "disturbances"), ROUNDS, ids=lambda value: getattr(value, "__name__", ""))
@@ -48,15 +91,9 @@ def test_it_ends_the_same_although(
     chaos: TeamChaos,
     capsys: pytest.CaptureFixture[str],
 ):
-    for _ in range(MOST_TRIES):
-        try:
-            said = chaos.round(begin, disturbances)
-        except TooLate:  # where the machine was quicker than we, the job is over and we begin another
-            continue
-        with capsys.disabled():
-            print(f"\nseed {seed_of_commit()}: {said}")
-        return
-    pytest.fail(f"every one of {MOST_TRIES} jobs was over before it could be disturbed")
+    said = in_time(lambda: chaos.round(begin, disturbances))
+    with capsys.disabled():
+        print(f"\nseed {seed_of_commit()}: {said}")
 
 
 def test_the_rounds_leave_no_kind_out():

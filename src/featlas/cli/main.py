@@ -18,9 +18,8 @@ from featlas.cli.labels import labels, providers
 from featlas.cli.reviews import review
 from featlas.cli.templates import templates
 from featlas.cli.tokens import tokens
-from featlas.domain import QUEUES
 from featlas.errors import ExternalError, FeatlasError
-from featlas.specs import CheckSpec, ExtractSpec, LabelOptions, LabelSpec, TrainSpec
+from featlas.specs import QUEUES, CheckSpec, ExtractSpec, LabelOptions, LabelSpec, TrainSpec
 
 INTERRUPTED = 130
 NO_OPTIONS = LabelOptions()

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from featlas.domain import QUEUES
 from featlas.entry.logs import start_logging
 from featlas.entry.providers import find_provider
 from featlas.errors import FeatlasError, InputError
 from featlas.pipeline.registry import KINDS, Kind
 from featlas.settings import Settings
+from featlas.specs import QUEUES
 from featlas.store.session import Store
 from featlas.worker.local import LocalRunner
 from featlas.worker.rounds import Team

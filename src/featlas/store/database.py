@@ -134,11 +134,13 @@ def translated(url: URL) -> Iterator[None]:
 
 
 def _is_unreachable(error: exc.DBAPIError, url: URL) -> bool:
-    """Whether PostgreSQL did not answer or ended the connection: no SQLSTATE, class 08, or a shutdown (57P)."""
+    """Whether PostgreSQL did not answer or ended the connection: class 08, a shutdown (57P), or libpq's words."""
     if url.get_backend_name() != "postgresql" or not isinstance(error, exc.OperationalError):
         return False
     state = getattr(error.orig, "sqlstate", None)
-    return error.connection_invalidated or state is None or str(state)[:3] in ("080", "57P")
+    if state is None:
+        return error.connection_invalidated or any(words in str(error.orig) for words in _PASSING_WORDS)
+    return state.startswith(("08", "57P"))
 
 
 def _in_our_words(error: exc.DBAPIError, url: URL) -> InputError | ExternalError:
@@ -149,7 +151,7 @@ def _in_our_words(error: exc.DBAPIError, url: URL) -> InputError | ExternalError
     if "is full" in cause or "No space left" in cause:
         return ExternalError(f"no room left in the database {name}: {cause}; free some space and try again")
     if _is_unreachable(error, url):
-        return DatabaseUnreachable(f"the database {name} does not answer: {cause}; is it running?")
+        return DatabaseUnreachable(f"the database {name} does not answer: {cause}; try again when it does")
     is_locked = "locked" in cause
     if is_locked:
         cause += f" by another process for {BUSY_TIMEOUT_S} s"

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from featlas.domain import QUEUES, JobState
+from featlas.domain import JobState
 from featlas.errors import NotFoundError
+from featlas.specs import QUEUES
 from featlas.store.session import Store
 from featlas.store.tables import JobEventRow, JobRow, utc_now
 

@@ -33,7 +33,7 @@ def pin_labeling(session: Session, spec: LabelSpec) -> LabelSpec:
     pinned = {"run": run.uid}
     if spec.asks_a_language_model:
         name, _, version = spec.template.partition("@")
-        if version and not (version.isdecimal() and len(version) < 10):
+        if version and not (version.isdecimal() and len(version) < 100):
             raise InputError(f"--template {spec.template!r}: expected a number after @, as in general@2")
         found = fetch_template(session, name, int(version) if version else None) if name else fetch_default(session)
         pinned["template"] = f"{found.uid}@{found.version}"

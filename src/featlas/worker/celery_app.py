@@ -15,7 +15,8 @@ from kombu.exceptions import ChannelError, KombuError
 from redis.exceptions import RedisError
 
 from featlas import __version__
-from featlas.domain import QUEUES, JobState
+from featlas.domain import JobState
+from featlas.specs import QUEUES
 from featlas.store.job_views import fetch_job
 from featlas.store.lease_owner import Owner
 from featlas.store.shards import has_free_shard

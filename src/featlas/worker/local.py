@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from featlas import errors
-from featlas.domain import QUEUES, JobState
+from featlas.domain import JobState
 from featlas.errors import ConflictError, DatabaseUnreachable, ExternalError, FeatlasError, JobCancelled, JobPaused
+from featlas.specs import QUEUES
 from featlas.store import jobs
 from featlas.store.job_views import Job, fetch_job, find_queued, list_events
 from featlas.store.jobs import Lease

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from featlas.domain import QUEUES
 from featlas.errors import ExternalError
+from featlas.specs import QUEUES
 from featlas.store import jobs
 from featlas.store.session import Store
 

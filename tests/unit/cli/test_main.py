@@ -130,8 +130,10 @@ def test_exit_codes_are_those_of_the_contract() -> None:
         "NotFoundError": 3,
         "ConflictError": 4,
         "ExternalError": 5,
+        "DatabaseUnreachable": 5,
         "JobCancelled": 130,
         "JobPaused": 130,
+        "JobHandedBack": 130,
     } == {kind.__name__: kind.exit_code for kind in KINDS}
 
 

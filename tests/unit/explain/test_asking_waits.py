@@ -62,11 +62,10 @@ def test_a_break_that_the_provider_asks_for_holds_everybody():
         lambda request: wait if request.n == 0 else Delay(0.05, answer_label(request)), 12, concurrency=3, max_retries=1
     )
     assert len(found.labels) == 12
-    first, *others = (request.arrived_s for request in found.requests)
-    in_flight, after = others[:2], others[2:]
-    assert max(in_flight) - first < 0.5
-    assert min(after) - first >= 0.8
-    assert min(after) - first < 1.6
+    waits = [request.arrived_s - found.requests[0].arrived_s for request in found.requests[1:]]
+    after = [wait for wait in waits if wait >= 0.8]
+    assert len(waits) - len(after) <= 2, "more went out than was in flight with the first"
+    assert min(after) < 1.6
 
 
 def test_a_break_of_no_time_is_a_wait_all_the_same():

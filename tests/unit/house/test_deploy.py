@@ -13,10 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from featlas.api.metrics import Metrics
 from featlas.cli.main import app
-from featlas.domain import QUEUES
 from featlas.entry.ending import END_WITHIN_S
 from featlas.entry.logs import KEY_VARIABLES
 from featlas.settings import Settings
+from featlas.specs import QUEUES
 from featlas.store.session import Store
 
 REPOSITORY = Path(__file__).parents[3]
