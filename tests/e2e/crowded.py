@@ -22,9 +22,10 @@ N_DOCUMENTS = 4000
 
 @dataclass(frozen=True)
 class Busy:
-    """Where the server is, and the jobs that it has to do, the first of which is running."""
+    """Where the server is and its process, and the jobs that it has to do, the first of which is running."""
 
     url: str
+    pid: int
     jobs: list[int]
 
     def ask(self, path: str, body: Any = None) -> Any:
@@ -56,7 +57,7 @@ def busy_server(
     with serving(featlas) as server:
         url = f"{server.url}api/v1/jobs"
         jobs = [ask(url, {"kind": "extraction", "spec": {**spec, "seed": seed}})["id"] for seed in range(1, n_jobs + 1)]
-        busy = Busy(server.url, jobs)
+        busy = Busy(server.url, server.process.pid, jobs)
         deadline = time.monotonic() + PATIENCE_S
         while busy.states()[0] == "queued":
             assert time.monotonic() < deadline, "the extraction does not begin"

@@ -66,7 +66,9 @@ class Outcome:
         for name, waits in self.waits.items():
             p50, p95, most = np.percentile(waits, [50, 95, 100])
             found |= {f"{name}_p50_ms": p50 * 1000, f"{name}_p95_ms": p95 * 1000, f"{name}_max_ms": most * 1000}
-        found["n_answers"] = sum(map(len, self.crowd.took.values()))
+        everybodys = [took for several in self.crowd.took.values() for took in several]
+        found["n_answers"] = len(everybodys)
+        found["reader_p95_ms"] = float(np.percentile(everybodys, 95)) * 1000
         found["n_messages"] = sum(self.crowd.n_heard)
         for kind, took in sorted(self.crowd.took.items()):
             found[f"reader_{kind}_p95_ms"] = float(np.percentile(took, 95)) * 1000
