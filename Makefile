@@ -68,12 +68,12 @@ $(UI_INSTALLED): ui/package-lock.json
 demo: setup ui  ## Describe the demo SAE's features on real text and serve the page (ARGS="--help" for options)
 	@$(BIN)/featlas demo $(ARGS)
 
-# Three processes of one thread each, because many tests wait; what is slowest first, so that all end together. Timings have
+# Two processes of one thread each, as many as there are cores; what is slowest first, so that both end together. Timings have
 # the machine to themselves.
 test: setup ui  ## Everything that must hold: make check, unit, integration and end-to-end tests
 	@started=$$SECONDS; \
 	if $(MAKE) check \
-		&& OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
+		&& OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 			--ignore tests/e2e/alone tests/e2e tests/integration tests/unit $(ARGS) \
 		&& $(BIN)/python -m pytest tests/e2e/alone $(ARGS); \
 	then echo "make test: PASSED in $$((SECONDS - started)) s"; \

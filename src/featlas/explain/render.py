@@ -95,9 +95,13 @@ def _numbered(lines: list[str]) -> str:
     return "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1)) or "(none)"
 
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+"""One for all: json.dumps makes a new encoder for every token."""
+
+
 def escape(text: str) -> str:
     """Text as it stands inside a JSON string, with everything escaped that does not show or could be taken for ours."""
-    escaped = json.dumps(text, ensure_ascii=False)[1:-1]
+    escaped = _ENCODE(text)[1:-1]
     return _HIDDEN.sub(lambda found: json.dumps(found[0])[1:-1], escaped)
 
 

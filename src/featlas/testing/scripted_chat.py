@@ -12,6 +12,7 @@ import socketserver
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ class ScriptedChat:
         self._log = log
         self._lock = threading.Lock()
         self._requests: list[ChatRequest] = []
+        self._n_same: Counter[tuple[str, str]] = Counter()
+        self._roots: dict[str, None] = {}
         self._n_in_flight = 0
         self._peak = 0
         self._server = _Server(("127.0.0.1", 0), _Handler, bind_and_activate=False)
@@ -109,8 +112,10 @@ class ScriptedChat:
         """Note a request that has arrived, in memory and as a line of the log."""
         system, user = _read_prompt(body)
         with self._lock:
-            same = [request for request in self._requests if request.user == user and request.system == system]
-            root = next((one.root for one in self._requests if f"{user}\n".startswith(f"{one.user}\n")), user)
+            asked = f"{user}\n"
+            root = next((root for root in self._roots if asked.startswith(root)), asked)
+            self._roots[root] = None
+            self._n_same[system, user] += 1
             request = ChatRequest(
                 protocol=protocol,
                 model=str(body.get("model")),
@@ -120,8 +125,8 @@ class ScriptedChat:
                 headers=headers,
                 body=body,
                 n=len(self._requests),
-                n_same=len(same),
-                root=root,
+                n_same=self._n_same[system, user] - 1,
+                root=root[:-1],
                 arrived_s=time.monotonic(),
             )
             self._requests.append(request)
