@@ -30,6 +30,11 @@ class PlantedRun:
     def run(self) -> int:
         return self.printed["run"]
 
+    @property
+    def n_documents(self) -> int:
+        """Those that are read: an empty one is none."""
+        return sum(1 for text in self.documents if text.strip())
+
     def tokens(self) -> list[list[int]]:
         """Token ids of each document, by the tokenizers library alone."""
         tokenizer = Tokenizer.from_file(str(self.planted.model / "tokenizer.json"))

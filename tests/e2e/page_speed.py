@@ -223,21 +223,21 @@ def measure_examples(page: Page, url: str, sae: str, n_times: int) -> Times:
     while page.locator("article .tt").count() < N_EXAMPLES - 12:
         shown = page.locator("article .tt").count()
         page.get_by_role("button", name="more (").click()
-        page.wait_for_function(f"document.querySelectorAll('article .tt').length > {shown}")
+        wait_until(page, f"document.querySelectorAll('article .tt').length > {shown}")
     octave = page.evaluate(
         "[...document.querySelectorAll('ul[aria-label=Bands] button')].findIndex((b) => b.textContent.includes('–'))"
     )
     page.locator("ul[aria-label=Bands] button").nth(octave).click()
-    page.wait_for_function(f"document.querySelectorAll('article .tt').length > {N_EXAMPLES - 12}")
+    wait_until(page, f"document.querySelectorAll('article .tt').length > {N_EXAMPLES - 12}")
     page.get_by_role("button", name="more (").click()
     count = "document.querySelectorAll('article .tt').length"
-    page.wait_for_function(f"{count} === {N_EXAMPLES}")
+    wait_until(page, f"{count} === {N_EXAMPLES}")
     full = page.evaluate("location.href")
     values = []
     for _ in range(n_times):
         # The router listens to the address; another band shows other examples, so all of these are mounted anew.
         page.evaluate(f"history.pushState({{}}, '', {address + '&band=non_firing'!r})")
-        page.wait_for_function(f"{count} < 20 && {count} > 0")
+        wait_until(page, f"{count} < 20 && {count} > 0")
         settle(page)
         values.append(
             page.evaluate(
@@ -254,14 +254,21 @@ def open_list(page: Page, url: str, sae: str) -> None:
     """The list with its histograms, at rest."""
     page.goto(f"{url}s/{sae}/features")
     page.get_by_role("slider", name="Density").wait_for()
-    page.wait_for_function(FIRST_ROW)
+    wait_until(page, FIRST_ROW)
     settle(page)
+
+
+def wait_until(page: Page, is_so: str) -> None:
+    """Wait, frame by frame, until an expression is true; Playwright's own way needs an eval, which the page forbids."""
+    look = f"const look = () => ({is_so}) ? done() : requestAnimationFrame(look); look();"
+    page.evaluate(f"() => new Promise((done) => {{ {look} }})")
 
 
 def settle(page: Page) -> None:
     """Wait until the page has nothing more to ask; the events of jobs are one answer without an end."""
     page.wait_for_timeout(150)
-    page.wait_for_function(
+    wait_until(
+        page,
         "(() => { const now = performance.now();"
-        " return performance.getEntriesByType('resource').every((r) => now - r.responseEnd > 100) })()"
+        " return performance.getEntriesByType('resource').every((r) => now - r.responseEnd > 100) })()",
     )

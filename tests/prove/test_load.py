@@ -106,7 +106,7 @@ def make_plan(
         sae=wide.sae,
         n_features=wide.n_features,
         document_sae=of_documents,
-        n_documents=len(planted_run.documents),
+        n_documents=planted_run.n_documents,
         job_id=busy.jobs[0],
         n_readers=n_readers,
         n_watchers=n_watchers,

@@ -19,7 +19,7 @@ def test_a_small_crowd_during_an_extraction(planted_run: PlantedRun, tmp_path: P
             sae=sae["uid"],
             n_features=sae["d_sae"],
             document_sae=sae["uid"],
-            n_documents=len(planted_run.documents),
+            n_documents=planted_run.n_documents,
             job_id=busy.jobs[0],
             n_readers=10,
             n_watchers=20,
