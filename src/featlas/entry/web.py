@@ -39,6 +39,9 @@ _SOMEWHERE = {
     socket.AF_INET: "192.0.2.1",
     socket.AF_INET6: "2001:db8::1",
 }  # of documentation, RFC 5737 and 3849
+KEEP_ALIVE_S = 75
+"""Longer than proxies keep an idle connection (nginx 60 s): who ends it first may end it under the other's request."""
+
 _LONGEST_HEAD_BYTES = 64 * 1024  # of a request: its line with the query, and its headers
 _NICENESS = 10  # a page that somebody looks at comes before a job that takes minutes anyway
 
@@ -90,6 +93,7 @@ def serve(
             log_config=None,
             access_log=False,  # it would hold the codes of one-time addresses
             timeout_graceful_shutdown=GRACE_S,
+            timeout_keep_alive=KEEP_ALIVE_S,
             http="h11",
             h11_max_incomplete_event_size=_LONGEST_HEAD_BYTES,
         )
