@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from tests.builders.wide_run import WideRun, build_wide_run
-from tests.e2e.command import Featlas
 from tests.e2e.conftest import PlantedRun, planted, planted_run
 from tests.e2e.crowded import Busy, busy_server, copy_home
 from tests.e2e.load import Plan, require_orderly, run_load
@@ -42,14 +42,7 @@ def test_a_crowd_during_an_extraction(planted_run: PlantedRun, tmp_path: Path) -
         relentless = run_load(replace(plan, pause_s=0))
         require_orderly(relentless, plan, busy.states())
     figures = outcome.figures() | {f"relentless_{name}": value for name, value in relentless.figures().items()}
-    settings = {
-        "n_readers": N_READERS,
-        "n_watchers": N_WATCHERS,
-        "seconds": SECONDS,
-        "n_features": wide.n_features,
-        "pause_s": PAUSE_S,
-        "load_after": load_of_machine(),
-    }
+    settings = settings_of(plan)
     print(figures, settings)
     save_record("load", figures, settings=settings)
     # A feature waits for its turn among the readers' questions: what else the machine does decides how long.
@@ -61,7 +54,7 @@ def test_a_crowd_during_an_extraction(planted_run: PlantedRun, tmp_path: Path) -
 def test_a_crowd_at_a_team(planted_run: PlantedRun, tmp_path: Path) -> None:
     """200 people for a minute, each of whom looks at an answer for ten seconds, while a worker extracts."""
     with running_team(tmp_path, 1) as team:
-        add_planted_run(team.featlas, planted_run)
+        team.featlas.run("extract", *planted_run.spec(), "--name", "planted")
         wide = add_wide_run(team.store_url)
         with busy_server(team.featlas, planted_run, tmp_path, N_JOBS, N_DOCUMENTS) as busy:
             plan = make_plan(busy, wide, planted_run, TEAM_READERS, N_WATCHERS, WARM_S, TEAM_PAUSE_S)
@@ -71,14 +64,7 @@ def test_a_crowd_at_a_team(planted_run: PlantedRun, tmp_path: Path) -> None:
                 outcome = run_load(plan)
             require_orderly(outcome, plan, busy.states())
     figures = outcome.figures() | {"memory_first_mb": megabytes[0], "memory_most_mb": max(megabytes)}
-    settings = {
-        "n_readers": TEAM_READERS,
-        "n_watchers": N_WATCHERS,
-        "seconds": TEAM_SECONDS,
-        "n_features": wide.n_features,
-        "pause_s": TEAM_PAUSE_S,
-        "load_after": load_of_machine(),
-    }
+    settings = settings_of(plan)
     print(figures, settings)
     save_record("load-team", figures, settings=settings)
     assert figures["reader_p95_ms"] < BAR_MS
@@ -93,8 +79,10 @@ def add_wide_run(url: str) -> WideRun:
         store.close()
 
 
-def add_planted_run(featlas: Featlas, planted_run: PlantedRun) -> None:
-    featlas.run("extract", *planted_run.spec(), "--name", "planted")
+def settings_of(plan: Plan) -> dict[str, Any]:
+    """Who came to what, for the record; and what else the machine did."""
+    names = ("n_readers", "n_watchers", "seconds", "n_features", "pause_s")
+    return {**{name: getattr(plan, name) for name in names}, "load_after": load_of_machine()}
 
 
 def make_plan(

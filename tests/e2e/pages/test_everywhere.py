@@ -63,10 +63,8 @@ def find_violations(page: Page) -> list[str]:
     return [f"{v['id']}: {[node['target'] for node in v['nodes']][:3]}" for v in found["violations"]]
 
 
-# Colours do not depend on the width, nor the layout on the theme.
-@pytest.mark.parametrize(
-    ("size", "theme"), [(WIDE, "light"), (NARROW, "dark")], ids=["wide and light", "narrow and dark"]
-)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_every_screen_is_accessible(chromium: Browser, server: Server, theme: str, size: tuple[int, int]):
     viewport = {"width": size[0], "height": size[1]}
     for watched in watch(chromium, server.url, color_scheme=theme, viewport=viewport, reduced_motion="reduce"):
