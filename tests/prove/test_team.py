@@ -6,14 +6,25 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.chaos import seed_of_commit
-from tests.e2e.team_chaos import BEGINNINGS, DISTURBANCES, N_WORKERS, make_team_chaos
+from tests.e2e.team_chaos import (
+    BEGINNINGS,
+    DISTURBANCES,
+    N_WORKERS,
+    Beginning,
+    Disturbance,
+    TeamChaos,
+    make_team_chaos,
+)
 from tests.e2e.teams import Team, TooLate, running_team
 from tools.record import save_record
 
 from featlas.testing.planted_sae import Planted, plant
 
 N_EACH = 20
-MOST_TOO_LATE = 40
+N_DOCUMENTS = 2000
+"""Long enough that on a busy machine, too, helpers are there before all is done."""
+MOST_TOO_LATE = 10
+"""Of one round: it did not meet what it was to disturb, and is made again."""
 
 
 @pytest.fixture(scope="module")
@@ -27,20 +38,25 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
         yield started
 
 
+def make_round(chaos: TeamChaos, begin: Beginning, disturb: Disturbance) -> int:
+    """Make one round, again where it came too late; how often it did."""
+    for n_too_late in range(MOST_TOO_LATE):
+        try:
+            print(chaos.round(begin, [disturb]), flush=True)
+        except TooLate:
+            continue
+        return n_too_late
+    raise AssertionError(f"too late {MOST_TOO_LATE} times")
+
+
 @pytest.mark.timeout(3 * 3600)
 def test_every_disturbance_many_times(planted: Planted, team: Team, tmp_path: Path) -> None:
     seed = seed_of_commit()
     print(f"seed {seed}")
-    chaos = make_team_chaos(planted, team, tmp_path, 1000, seed)
+    chaos = make_team_chaos(planted, team, tmp_path, N_DOCUMENTS, seed)
     n_too_late = n_rounds = 0
     for begin, disturb in zip(itertools.cycle(BEGINNINGS), DISTURBANCES * N_EACH, strict=False):
-        while True:
-            try:
-                print(chaos.round(begin, [disturb]), flush=True)
-                break
-            except TooLate:
-                n_too_late += 1
-                assert n_too_late < MOST_TOO_LATE
+        n_too_late += make_round(chaos, begin, disturb)
         n_rounds += 1
     team.assert_nothing_left_behind()
     save_record(

@@ -8,7 +8,8 @@ from starlette.responses import HTMLResponse
 
 _STYLE = (
     "body{font:16px/1.6 system-ui,sans-serif;max-width:40rem;margin:4rem auto;padding:0 1rem;color:#222222;"
-    "background:#ffffff}"
+    "background:#ffffff;overflow-wrap:anywhere}"
+    "pre{white-space:pre-wrap}"
     "pre,code{font-family:ui-monospace,monospace;background:#f2f2f2;padding:.1em .3em;border-radius:4px}"
     "a{color:#8a4d00}"
     "@media(prefers-color-scheme:dark){body{color:#dddddd;background:#161616}pre,code{background:#2a2a2a}"

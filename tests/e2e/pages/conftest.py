@@ -15,7 +15,6 @@ from tests.e2e.serving import REPOSITORY, Server, build_wheel, install_wheel, se
 
 from featlas.testing.planted_sae import Planted
 
-AXE = REPOSITORY / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 PAGE = REPOSITORY / "src" / "featlas" / "web" / "index.html"
 WIDE, NARROW = (1440, 900), (420, 860)
 PATIENCE_MS = 60_000

@@ -10,6 +10,7 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser, expect
 from tests.e2e.command import Featlas
+from tests.e2e.pages.accessibility import find_faults_at_all_sizes
 from tests.e2e.pages.conftest import Watched, watch
 from tests.e2e.serving import serving
 
@@ -35,9 +36,9 @@ def closed(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield Closed(featlas, server.url, login[0])
 
 
-@pytest.fixture(params=["light", "dark"])
-def visitor(request: pytest.FixtureRequest, chromium: Browser, closed: Closed) -> Iterator[Watched]:
-    yield from watch(chromium, closed.url, color_scheme=request.param)
+@pytest.fixture
+def visitor(chromium: Browser, closed: Closed) -> Iterator[Watched]:
+    yield from watch(chromium, closed.url, reduced_motion="reduce")
 
 
 def test_a_browser_without_access_is_told_how_to_get_it_and_one_with_an_address_gets_in(
@@ -46,6 +47,7 @@ def test_a_browser_without_access_is_told_how_to_get_it_and_one_with_an_address_
     page = visitor.open("jobs")
     expect(page.get_by_role("heading", name="you need a login")).to_be_visible()
     expect(page.get_by_text("featlas tokens login --url")).to_be_visible()
+    assert find_faults_at_all_sizes(page) == []
     page.goto(closed.new_login())
     expect(page.get_by_role("main")).to_be_visible()
     expect(page).to_have_url(closed.url)
@@ -70,6 +72,7 @@ def test_a_reader_is_told_why_nothing_can_be_changed(visitor: Watched, closed: C
     visitor.open("templates")
     page.get_by_role("button", name=re.compile("favourite", re.IGNORECASE)).first.click()
     expect(page.get_by_text("may only read").first).to_be_visible()
+    assert find_faults_at_all_sizes(page) == []
 
 
 def test_a_page_whose_access_ends_says_so_and_goes_on_after_a_new_login(visitor: Watched, closed: Closed) -> None:
@@ -80,6 +83,7 @@ def test_a_page_whose_access_ends_says_so_and_goes_on_after_a_new_login(visitor:
     page.get_by_role("link", name="Templates").click()
     expect(page.get_by_role("heading", name="Your access has ended")).to_be_visible()
     expect(page.get_by_text(f"featlas tokens login --url {closed.url}")).to_be_visible()
+    assert find_faults_at_all_sizes(page) == []
     other = page.context.new_page()
     other.goto(closed.new_login())
     expect(other.get_by_role("main")).to_be_visible()

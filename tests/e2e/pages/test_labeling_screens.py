@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 from tests.e2e.command import Featlas
-from tests.e2e.pages.conftest import AXE, NARROW
+from tests.e2e.pages.accessibility import find_faults_at_all_sizes
 from tests.e2e.pages.label_bench import JOB_MS, Bench, at_bench
-from tests.e2e.pages.test_everywhere import find_violations
 
 from featlas.testing.chat_scripts import ChatRequest, Refuse, Status, Step, answer_label, answer_mixed, delayed
 
@@ -334,23 +333,17 @@ def test_failing_requests_keep_what_was_there_and_offer_to_try_again(bench: Benc
     expect(page.get_by_role("alert").filter(has_text="The templates could not be read.")).to_be_visible()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 def test_dialogs_states_and_a_running_job_are_accessible(
-    chromium: Browser, unlabeled: Featlas, package: Path, tmp_path: Path, theme: str
+    chromium: Browser, unlabeled: Featlas, package: Path, tmp_path: Path
 ):
-    size = {"width": NARROW[0], "height": NARROW[1]} if theme == "dark" else {"width": 1440, "height": 900}
-    look: dict[str, Any] = {"color_scheme": theme, "viewport": size, "reduced_motion": "reduce"}
-    assert AXE.is_file()
-    with at_bench(chromium, unlabeled, package, tmp_path / "home", answer_mixed, **look) as bench:
+    with at_bench(chromium, unlabeled, package, tmp_path / "home", answer_mixed, reduced_motion="reduce") as bench:
         job = bench.label(query=QUERY)
         other = bench.label(query=QUERY, relabel=True, template="original", budget_tokens=15_000)
         found: dict[str, list[str]] = {}
         page = bench.page
 
         def look_at(name: str) -> None:
-            found[name] = find_violations(page)
-            if page.evaluate("document.documentElement.scrollWidth") > size["width"]:
-                found[name].append("wider than the window")
+            found[name] = find_faults_at_all_sizes(page)
 
         bench.open(f"jobs/{job}")
         expect(page.get_by_role("table", name="Results")).to_be_visible()

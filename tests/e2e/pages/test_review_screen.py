@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Route, expect
 from tests.e2e.command import Featlas
 from tests.e2e.crowded import copy_home
+from tests.e2e.pages.accessibility import find_faults
 from tests.e2e.pages.conftest import Watched, sae_of, watch
 from tests.e2e.pages.review_desk import (
     PRESS_AS_SOON_AS_SHOWN,
@@ -18,7 +19,6 @@ from tests.e2e.pages.review_desk import (
     label_twice,
     review_twenty,
 )
-from tests.e2e.pages.test_everywhere import find_violations
 from tests.e2e.serving import Server, serving
 
 MOST_MS_TO_NEXT = 5 * 50
@@ -298,16 +298,16 @@ def test_forms_and_messages_are_accessible(desk: Desk):
     desk.go_on("a")
     desk.press("n", "Tab", *"Tok")
     expect(desk.page.get_by_role("option").first).to_be_visible()
-    assert find_violations(desk.page) == []
+    assert find_faults(desk.page) == []
     desk.press("Escape", "Escape", "r")
     expect(desk.page.get_by_role("form", name="Reject")).to_be_visible()
-    assert find_violations(desk.page) == []
+    assert find_faults(desk.page) == []
     desk.press("Escape")
     expect(desk.page.get_by_role("form")).to_have_count(0)
     desk.on_review = Route.abort
     desk.press("a")
     expect(desk.page.get_by_role("alert")).to_be_visible()
-    assert find_violations(desk.page) == []
+    assert find_faults(desk.page) == []
 
 
 def test_looking_ahead_decides_nothing_and_the_address_leads_back(desk: Desk):

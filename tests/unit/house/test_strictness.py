@@ -31,10 +31,12 @@ def test_xpasses():
 
 
 def _pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What pytest says in that folder, with no plugins but these: each of its processes loads all there are."""
+    plugins = ("-p", "tests.strictness", "-p", "xdist.plugin", "-p", "no:cacheprovider")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "tests.strictness", "-p", "no:cacheprovider", *arguments],
+        [sys.executable, "-m", "pytest", "-q", *plugins, *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -1,9 +1,8 @@
-"""Thousands of features and everything that goes wrong: every answer right, every failure under its cause."""
+"""Many features and everything that goes wrong: every answer right, every failure under its cause."""
 
 from collections import Counter
 from pathlib import Path
 
-import pytest
 from tests.builders.made_texts import made_documents
 from tests.integration.pipeline.conftest import MakeWorkbench
 from tests.integration.pipeline.desk import make_desk
@@ -20,17 +19,16 @@ from featlas.testing.planted_sae import Planted
 CAUSE_OF = {"refuse": FailureCause.REFUSED, "truncate": FailureCause.TRUNCATED, "broken": FailureCause.BAD_ANSWER}
 
 
-@pytest.mark.parametrize("provider", ["openai", "anthropic"])
-def test_two_thousand_features_and_everything_that_goes_wrong(
-    provider: str, tmp_path: Path, make_workbench: MakeWorkbench, planted: Planted
-) -> None:
-    d_sae = 2300 if provider == "openai" else 500
-    open_desk = make_desk(tmp_path, make_workbench, planted, d_sae, made_documents(120))
+def check_that_each_feature_gets_its_answer(
+    provider: str, folder: Path, make_workbench: MakeWorkbench, planted: Planted, d_sae: int
+) -> int:
+    """Label a run of so many features at a server of which much goes wrong; how many had a label to get."""
+    open_desk = make_desk(folder, make_workbench, planted, d_sae, made_documents(120))
     with open_desk(answer_mixed) as desk:
         result, job_id = desk.label(provider=provider)
         labels = desk.labels(job_id)
         roots = Counter(request.root for request in desk.chat.requests)
-    assert result["n_features"] == len(labels) >= (2000 if provider == "openai" else 300)
+    assert result["n_features"] == len(labels)
     silent = {feature for feature, label in labels.items() if label.evidence == {"n_fires": 0}}
     assert {labels[feature].status for feature in silent} <= {LabelStatus.ABSTAINED}
     expected = desk.prompts(labels.keys() - silent)
@@ -51,3 +49,4 @@ def test_two_thousand_features_and_everything_that_goes_wrong(
     by_cause = Counter(str(label.failure_cause) for label in labels.values() if label.failure_cause)
     assert dict(by_cause) == result["n_by_cause"]
     assert result["n_requests"] == len(desk.chat.requests)
+    return len(labels)
