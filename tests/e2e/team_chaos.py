@@ -35,6 +35,7 @@ class TeamChaos:
     spec: ExtractSpec
     expected: tuple[dict[str, bytes], dict[str, list[Any]]]
     chance: random.Random
+    slowest_recovery_s: float = 0.0
 
     def round(self, begin: "Beginning", disturbances: "Sequence[Disturbance]") -> str:
         """Do the extraction, disturbed; says what happened, in one line. TooLate where it was over before."""
@@ -44,13 +45,13 @@ class TeamChaos:
             self.team.wait_for_blocks(job_id)
             time.sleep(self.chance.uniform(0, MOST_PAUSE_S))
             disturb(self, job_id)
-        last = time.monotonic()
+        recovery_s = self.team.wait_for_recovery(job_id)
+        self.slowest_recovery_s = max(self.slowest_recovery_s, recovery_s)
         job = self.team.wait_for_end(job_id)
-        took_s = time.monotonic() - last
         assert job.state is JobState.SUCCEEDED, (job.error_class, job.error_message, self.team.told())
         self.team.assert_same(self.expected, job_id)
         names = ", ".join(act.__name__.replace("_", " ") for act in (begin, *disturbances))
-        return f"{names}: job {job_id} the same, attempt {job.attempt}, {took_s:.1f} s after the last of it"
+        return f"{names}: in hands again after {recovery_s:.1f} s, job {job_id} the same, attempt {job.attempt}"
 
 
 Beginning = Callable[[TeamChaos], int]

@@ -104,6 +104,20 @@ class Team:
             lambda store: job if (job := fetch_job(store, job_id)).is_at_rest else None, f"job {job_id} does not end"
         )
 
+    def wait_for_recovery(self, job_id: int) -> float:
+        """Seconds until living processes have the job and whatever was begun of it, or it is at rest."""
+        started = time.monotonic()
+
+        def is_recovered(store: Store) -> bool:
+            job = fetch_job(store, job_id)
+            with store.read() as session:
+                rows = session.query(JobShardRow).filter_by(job_id=job_id, finished_at=None).all()
+                owners = {job.lease_owner, *(row.lease_owner for row in rows if row.lease_owner)}
+            return job.is_at_rest or all(owner and psutil.pid_exists(Owner.parse(owner).pid) for owner in owners)
+
+        self.wait(is_recovered, f"nobody takes up job {job_id}")
+        return time.monotonic() - started
+
     def wait_for_other(self, job_id: int) -> psutil.Process:
         """A process that makes a share of the job which another worker has; TooLate where the job ends before."""
 

@@ -15,7 +15,7 @@ from tests.e2e.team_chaos import (
     TeamChaos,
     make_team_chaos,
 )
-from tests.e2e.teams import Team, TooLate, running_team
+from tests.e2e.teams import LEASE_S, Team, TooLate, running_team
 from tools.record import save_record
 
 from featlas.testing.planted_sae import Planted, plant
@@ -59,7 +59,6 @@ def test_every_disturbance_many_times(planted: Planted, team: Team, tmp_path: Pa
         n_too_late += make_round(chaos, begin, disturb)
         n_rounds += 1
     team.assert_nothing_left_behind()
-    save_record(
-        "team-chaos",
-        {"n_rounds": n_rounds, "n_each": N_EACH, "n_too_late": n_too_late, "n_differing_results": 0, "seed": seed},
-    )
+    figures = {"n_rounds": n_rounds, "n_each": N_EACH, "n_too_late": n_too_late, "n_differing_results": 0}
+    recovery = {"slowest_recovery_s": round(chaos.slowest_recovery_s, 1)}
+    save_record("team-chaos", {**figures, **recovery, "seed": seed}, settings={"lease_s": LEASE_S})
