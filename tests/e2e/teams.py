@@ -105,8 +105,12 @@ class Team:
         )
 
     def wait_for_recovery(self, job_id: int) -> float:
-        """Seconds until living processes have the job and whatever was begun of it, or it is at rest."""
+        """Seconds until living processes have the job and whatever was begun of it, or it is at rest.
+
+        At least one: so long, what was killed may still look alive.
+        """
         started = time.monotonic()
+        time.sleep(1)
 
         def is_recovered(store: Store) -> bool:
             job = fetch_job(store, job_id)
