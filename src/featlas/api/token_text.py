@@ -107,7 +107,9 @@ def _segments(text: str, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> 
     if len(ends) == 0:
         return [], []
     is_shared = np.append(starts[1:] < ends[:-1], False)
-    is_cut = _grapheme_edges(text)[ends] & ~is_shared
+    is_cut = ~is_shared
+    if not text.isascii() or "\r" in text:
+        is_cut &= _grapheme_edges(text)[ends]
     is_cut[-1] = True  # a text ends at a grapheme's edge
     segment_of = np.cumsum(is_cut) - is_cut
     return segment_of.tolist(), ends[is_cut].tolist()

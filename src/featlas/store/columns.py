@@ -2,8 +2,10 @@
 
 import base64
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Hashable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -79,12 +81,34 @@ class Lookup(Protocol):
         ...
 
 
+class Kept:
+    """The last few arrays that took long to make, by what they answer; may be shared between threads."""
+
+    def __init__(self, n: int = 8) -> None:
+        self._n = n
+        self._lock = threading.Lock()
+        self._arrays: OrderedDict[Hashable, Indices] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Indices]) -> Indices:
+        """The array of this key; made where it is not kept, without holding up others."""
+        with self._lock:
+            found = self._arrays.get(key)
+        if found is None:
+            found = make()
+        with self._lock:
+            self._arrays[key] = found
+            self._arrays.move_to_end(key)
+            while len(self._arrays) > self._n:
+                self._arrays.popitem(last=False)
+        return found
+
+
 @dataclass(frozen=True)
 class StateColumns:
     """What people and labelers said of each feature, by feature_index; every array has shape [n_features].
 
     `category` and `source` are positions in `categories` and SOURCES, −1 for none; `review` is a position in REVIEWS;
-    `score` is NaN where there is none.
+    `score` is NaN where there is none. `found` keeps what texts were found in; it ends with the state it was found in.
     """
 
     has_label: Mask
@@ -95,6 +119,7 @@ class StateColumns:
     is_linted: Mask
     is_favorite: Mask
     score: NDArray[np.float64]
+    found: Kept = field(default_factory=Kept, compare=False)
 
     @classmethod
     def empty(cls, n_features: int) -> "StateColumns":
@@ -113,11 +138,15 @@ class StateColumns:
 
 @dataclass(frozen=True)
 class Columns:
-    """One number per feature in each array, by feature_index; null is NaN in floats and −1 in signed integers."""
+    """One number per feature in each array, by feature_index; null is NaN in floats and −1 in signed integers.
+
+    `orders` keeps all features sorted by a fact: to sort a million for each page would take longer than all else.
+    """
 
     facts: Mapping[str, NDArray]
     flags: NDArray[np.uint32]
     state: StateColumns
+    orders: Kept = field(default_factory=Kept, compare=False)
 
     @property
     def n_features(self) -> int:
@@ -192,6 +221,9 @@ def find_matches(query: Query, columns: Columns, lookup: Lookup) -> Indices:
 
 def find_order(matches: Indices, query: Query, columns: Columns) -> Indices:
     """All matches in the query's order (nulls last, ties by feature_index)."""
+    kept = _kept_order(query.sort or DEFAULT_SORT, columns)
+    if kept is not None:
+        return kept[_among(matches, columns)[kept]]
     keys = _sort_keys(matches, query.sort or DEFAULT_SORT, columns)
     return matches[_stable_order(keys)]  # matches ascend, so what is tied stays in the order of feature_index
 
@@ -205,12 +237,63 @@ def find_page(matches: Indices, query: Query, columns: Columns, limit: int, afte
     if limit < 1:
         raise InputError(f"a page of {limit} features; expected at least 1")
     sort = query.sort or DEFAULT_SORT
+    if after is not None:
+        _require_order(after, sort)
+    order = _kept_order(sort, columns)
+    start = None if order is None else _find_start(order, sort, columns, after)
+    if order is not None and start is not None:
+        found = _walk(order, start, _among(matches, columns), limit + 1)
+    else:
+        found = _sort_out(matches, sort, columns, limit + 1, after)
+    shown = found[:limit]
+    has_more = len(found) > limit
+    return Page(len(matches), shown, _cursor(int(shown[-1]), sort, columns) if has_more else None)
+
+
+def _kept_order(sort: tuple[SortKey, ...], columns: Columns) -> Indices | None:
+    """All features under these keys (nulls last, ties by feature_index), or None where that is not kept.
+
+    Kept is what one fact decides alone: facts never change, but what people say of features does.
+    """
+    (key, *more) = sort
+    if more or key.field not in ("feature_index", *columns.facts):
+        return None
+
+    def sort_all() -> Indices:
+        return _stable_order(_sort_keys(np.arange(columns.n_features), sort, columns))
+
+    return columns.orders.get((key.field, key.is_descending), sort_all)
+
+
+def _sort_out(
+    matches: Indices, sort: tuple[SortKey, ...], columns: Columns, limit: int, after: Cursor | None
+) -> Indices:
+    """The first `limit` matches after a cursor, by comparing all of them."""
     rows = matches if after is None else matches[_is_after(matches, sort, columns, after)]
     keys = _sort_keys(rows, sort, columns)
     first = _first(keys, len(rows), limit)
-    shown = rows[first[np.lexsort([rows[first], *(key[first] for key in reversed(keys))])]]
-    has_more = len(rows) > limit
-    return Page(len(matches), shown, _cursor(int(shown[-1]), sort, columns) if has_more else None)
+    return rows[first[np.lexsort([rows[first], *(key[first] for key in reversed(keys))])]]
+
+
+def _find_start(order: Indices, sort: tuple[SortKey, ...], columns: Columns, after: Cursor | None) -> int | None:
+    """The place in a kept order after a cursor; None where the cursor's feature has another value by now."""
+    if after is None:
+        return 0
+    is_known = 0 <= after.feature_index < columns.n_features
+    if not is_known or _cursor(after.feature_index, sort, columns).values != after.values:
+        return None
+    return int(np.flatnonzero(order == after.feature_index)[0]) + 1
+
+
+def _walk(order: Indices, start: int, is_match: Mask, limit: int) -> Indices:
+    """The first `limit` features of an order from a place on that match: in steps, as most pages end early."""
+    found, n_found, step = [], 0, 64 * limit
+    while start < len(order) and n_found < limit:
+        part = order[start : start + step]
+        found.append(part[is_match[part]])
+        n_found += len(found[-1])
+        start, step = start + step, 4 * step
+    return np.concatenate([np.zeros(0, dtype=np.int64), *found])[:limit]
 
 
 def _evaluate(node: Node, columns: Columns, lookup: Lookup) -> Mask:
@@ -222,7 +305,7 @@ def _evaluate(node: Node, columns: Columns, lookup: Lookup) -> Mask:
         case Or(clauses):
             return np.logical_or.reduce([_evaluate(clause, columns, lookup) for clause in clauses])
         case Text(text):
-            return _among(lookup.find_text(text), columns)
+            return _among(columns.state.found.get(text, lambda: lookup.find_text(text)), columns)
         case Token(token):
             return _among(lookup.find_token(token), columns)
         case InList(name):
@@ -375,9 +458,12 @@ def _cursor(feature_index: int, sort: tuple[SortKey, ...], columns: Columns) -> 
     return Cursor(_sort_text(sort), tuple(values), feature_index)
 
 
-def _is_after(rows: Indices, sort: tuple[SortKey, ...], columns: Columns, after: Cursor) -> Mask:
+def _require_order(after: Cursor, sort: tuple[SortKey, ...]) -> None:
     if after.sort != _sort_text(sort) or len(after.values) != len(sort):
         raise InputError(f"the page mark is of the order {after.sort!r}; expected one of {_sort_text(sort)!r}")
+
+
+def _is_after(rows: Indices, sort: tuple[SortKey, ...], columns: Columns, after: Cursor) -> Mask:
     later = np.zeros(len(rows), dtype=np.bool_)
     tied = np.ones(len(rows), dtype=np.bool_)
     for key, bound in zip(sort, after.values, strict=True):

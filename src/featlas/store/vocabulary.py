@@ -18,7 +18,6 @@ class Vocabulary:
         self._content = content
         self._ends = ends.astype(np.int64)
         self._starts = np.concatenate([[0], self._ends[:-1]]).astype(np.int64)
-        self._tokens: list[bytes] | None = None
 
     @classmethod
     def load_of_run(cls, session: Session, run_id: int) -> "Vocabulary":
@@ -59,10 +58,9 @@ class Vocabulary:
 
     def concatenate(self, token_ids: NDArray[np.uint32]) -> tuple[bytes, NDArray[np.uint32]]:
         """The bytes of the tokens one after another, and where each ends in them."""
-        if self._tokens is None:
-            self._tokens = [self[token_id] for token_id in range(len(self))]
-        ends = np.cumsum(self._ends[token_ids] - self._starts[token_ids])
-        return b"".join([self._tokens[token_id] for token_id in token_ids.tolist()]), ends.astype(np.uint32)
+        first, last = self._starts[token_ids], self._ends[token_ids]
+        tokens = [self._content[start:end] for start, end in zip(first.tolist(), last.tolist(), strict=True)]
+        return b"".join(tokens), np.cumsum(last - first).astype(np.uint32)
 
     def find(self, token: bytes) -> list[int]:
         """The ids of all tokens of exactly these bytes, ascending; more than one where a vocabulary repeats itself."""

@@ -18,6 +18,7 @@ from featlas.domain import FeatureFlag
 from featlas.errors import InputError, NotFoundError
 from featlas.query import HAS, STATES, Query, QueryError, SortKey, parse_query, print_query
 from featlas.query.tree import And, Between, Category, Compare, Has, Is, Node, Not, Operator, Or, Text, Token
+from featlas.store import search
 from featlas.store.column_cache import ColumnCache
 from featlas.store.columns import Cursor
 from featlas.store.listing import select_features
@@ -367,6 +368,35 @@ def test_pages_one_after_another_are_the_whole_order(world: World) -> None:
         assert found.order().tolist() == seen
 
     check()
+
+
+def test_a_page_mark_whose_value_is_another_by_now_goes_on_after_that_value(world: World) -> None:
+    with world.store.read() as session:
+        found = select_features(session, ColumnCache(), world.snapshot_id, "sort:n_fires")
+    fires = found.columns.facts["n_fires"]
+    order = found.order().tolist()
+    at = next(place for place, index in enumerate(order) if fires[index] > 0)
+    between = Cursor("n_fires", (float(fires[order[at]]) + 0.5,), order[at])
+    after = [index for index in order[at:] if fires[index] > fires[order[at]] + 0.5]
+    assert after[:5] == found.page(5, between).feature_index.tolist()
+    nowhere = Cursor("n_fires", (float(fires[order[-1]]),), 10**6)
+    assert [] == found.page(5, nowhere).feature_index.tolist()
+
+
+def test_a_text_is_looked_for_once_until_somebody_says_something(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    find = search.find_text
+    monkeypatch.setattr(search, "find_text", lambda *of: (asked.append(of[-1]), find(*of))[1])
+    cache = ColumnCache()
+    before = _select(world, cache, "law")
+    assert before == _select(world, cache, "law")
+    assert ["law"] == asked
+    labeled = [i for i in range(N - N_NULL) if world.features[i].semantic_label and i not in before]
+    of_one = (FeatureStateRow.sae_id == world.sae_id, FeatureStateRow.feature_index == labeled[0])
+    with world.store.write() as session:
+        session.execute(update(FeatureStateRow).where(*of_one).values(search_text="law", rev=500))
+    assert sorted([*before, labeled[0]]) == sorted(_select(world, cache, "law"))
+    assert ["law", "law"] == asked
 
 
 def _select(world: World, cache: ColumnCache, text: str, **options: str) -> list[int]:
