@@ -78,7 +78,7 @@ class AskingHome:
             store.close()
 
     def newest_job(self) -> dict[str, Any]:
-        return self.featlas.json("jobs", "ls")[0]
+        return self.featlas.quick.json("jobs", "ls")[0]
 
 
 @dataclass

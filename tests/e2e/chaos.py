@@ -99,8 +99,8 @@ class Chaos:
 
     def assert_nothing_left_behind(self) -> None:
         """No run is pending, no job unfinished, no snapshot or temporary file left over."""
-        assert {"finished"} == {run["state"] for run in self.featlas.json("runs")}
-        assert {"succeeded"} == {job["state"] for job in self.featlas.json("jobs", "ls")}
+        assert {"finished"} == {run["state"] for run in self.featlas.quick.json("runs")}
+        assert {"succeeded"} == {job["state"] for job in self.featlas.quick.json("jobs", "ls")}
         store = Store.open(f"sqlite:///{self.featlas.home / 'featlas.db'}")
         with store.read() as session:
             n_runs, n_snapshots = (session.scalar(text(f"SELECT count(*) FROM {t}")) for t in ("runs", "snapshots"))

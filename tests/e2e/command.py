@@ -1,5 +1,7 @@
 """The `featlas` command in real processes, with a home of its own, as a person at a terminal has it."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -7,9 +9,15 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from featlas.cli.main import main
 
 PATIENCE_S = 300
 EXECUTABLE = Path(sys.executable).parent / "featlas"
+_WORK = ("check", "demo", "extract", "label", "serve", "train", "worker")
 _PIPES: dict[str, Any] = {
     "stdin": subprocess.DEVNULL,
     "stdout": subprocess.PIPE,
@@ -65,6 +73,34 @@ class Featlas:
         """The JSON lines that a command prints."""
         return self.run(*arguments, "--json").lines
 
+    @property
+    def quick(self) -> "QuickFeatlas":
+        """The same home, asked in this process."""
+        return QuickFeatlas(self.home, self.env)
+
     def log(self, job: int) -> str:
         """The output of a job's workers."""
         return (self.home / "logs" / f"job-{job}.log").read_text()
+
+
+@dataclass(frozen=True)
+class QuickFeatlas(Featlas):
+    """The same commands called in this process, which saves each the second that it takes to start.
+
+    For tests of many small commands, beside others that start them as people do. Work that needs a process has one.
+    """
+
+    def run(self, *arguments: object, code: int | None = 0, **options: Any) -> Done:
+        if options or arguments[0] in _WORK:
+            return super().run(*arguments, code=code, **options)
+        stdout, stderr = io.StringIO(), io.StringIO()
+        with (
+            patch.dict(os.environ, self.environment(), clear=True),
+            contextlib.redirect_stdout(stdout),
+            contextlib.redirect_stderr(stderr),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main([str(argument) for argument in arguments])
+        done = Done(int(ended.value.code or 0), stdout.getvalue(), stderr.getvalue())
+        assert code in (None, done.code), done
+        return done

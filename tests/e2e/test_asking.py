@@ -53,7 +53,7 @@ def test_the_key_is_nowhere(asking: Asking, tmp_path: Path) -> None:
 
 
 def test_a_missing_key_is_told_before_there_is_a_job(asking: Asking) -> None:
-    n_jobs = len(asking.featlas.json("jobs", "ls"))
+    n_jobs = len(asking.featlas.quick.json("jobs", "ls"))
     done = asking.featlas.run("label", "many", "--provider", "anthropic", code=2)
     assert "ANTHROPIC_API_KEY" in done.stderr
-    assert len(asking.featlas.json("jobs", "ls")) == n_jobs
+    assert len(asking.featlas.quick.json("jobs", "ls")) == n_jobs

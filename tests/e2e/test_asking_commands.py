@@ -64,5 +64,5 @@ def test_a_life_of_labels_from_a_language_model(asking: AskingHome, chat: Script
     n_requests = len(chat.requests)
     (result,) = asking.featlas.json(*label, *retry)
     assert result["n_labeled"] == n_failed == len(chat.requests) - n_requests > 0
-    assert len(asking.featlas.json("features", "many", "is:labeled", "--limit", 1000)) == n_features
+    assert len(asking.featlas.quick.json("features", "many", "is:labeled", "--limit", 1000)) == n_features
     assert "about 0 features" in asking.featlas.run(*label, "--estimate").stdout

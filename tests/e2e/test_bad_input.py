@@ -16,7 +16,7 @@ from tests.builders.breakages import (
     broken_jsonl,
     nan_weights,
 )
-from tests.e2e.command import Done, Featlas
+from tests.e2e.command import Done, Featlas, QuickFeatlas
 from tests.e2e.conftest import PlantedRun
 
 from featlas.store.session import Store
@@ -28,6 +28,12 @@ Break = Callable[[Inputs], Broken]
 @pytest.fixture(scope="module")
 def featlas(tmp_path_factory: pytest.TempPathFactory) -> Featlas:
     return Featlas(tmp_path_factory.mktemp("bad-input") / "home")
+
+
+@pytest.fixture
+def quick(planted_run: PlantedRun) -> QuickFeatlas:
+    """The home of the planted run."""
+    return planted_run.featlas.quick
 
 
 @pytest.fixture
@@ -78,20 +84,19 @@ def test_a_mended_text_is_read_by_the_same_command(planted: Planted, inputs: Inp
     assert (1, "finished", 1) == (done["run"], done["state"], done["job"])
 
 
-def test_queries_that_cannot_be(planted_run: PlantedRun) -> None:
-    featlas, run = planted_run.featlas, planted_run.run
+def test_queries_that_cannot_be(planted_run: PlantedRun, quick: QuickFeatlas) -> None:
+    run = planted_run.run
     for query, word in (("is:dea", "dea"), ("max_activation:>high", "high"), ("(is:dead", "("), ("magic:>3", "magic")):
-        assert_told(featlas.run("features", run, query, "--json", code=None), INPUT, word)
-    assert_told(featlas.run("features", run, "--sort", "magic", "--json", code=None), INPUT, "magic")
-    assert_told(featlas.run("features", run, "--limit", "-1", "--json", code=None), INPUT, "-1")
+        assert_told(quick.run("features", run, query, "--json", code=None), INPUT, word)
+    assert_told(quick.run("features", run, "--sort", "magic", "--json", code=None), INPUT, "magic")
+    assert_told(quick.run("features", run, "--limit", "-1", "--json", code=None), INPUT, "-1")
 
 
-def test_what_is_not_there(planted_run: PlantedRun) -> None:
-    featlas = planted_run.featlas
-    assert_told(featlas.run("features", 99, "--json", code=None), NOT_FOUND, "99", "planted")
-    assert_told(featlas.run("feature", "no-such-run", 0, "--json", code=None), NOT_FOUND, "no-such-run")
-    assert_told(featlas.run("feature", planted_run.run, 80, "--json", code=None), NOT_FOUND, "80", "0 … 79")
-    assert_told(featlas.run("feature", planted_run.run, -1, "--json", code=None), NOT_FOUND, "-1")
+def test_what_is_not_there(planted_run: PlantedRun, quick: QuickFeatlas) -> None:
+    assert_told(quick.run("features", 99, "--json", code=None), NOT_FOUND, "99", "planted")
+    assert_told(quick.run("feature", "no-such-run", 0, "--json", code=None), NOT_FOUND, "no-such-run")
+    assert_told(quick.run("feature", planted_run.run, 80, "--json", code=None), NOT_FOUND, "80", "0 … 79")
+    assert_told(quick.run("feature", planted_run.run, -1, "--json", code=None), NOT_FOUND, "-1")
 
 
 @pytest.mark.parametrize(
@@ -111,9 +116,9 @@ def test_an_extraction_into_a_home_that_cannot_be_written(tmp_path: Path, inputs
     assert_told(done, EXTERNAL, str(featlas.home), "FEATLAS_HOME")
 
 
-def test_a_job_with_more_digits_than_a_database_takes(planted_run: PlantedRun) -> None:
+def test_a_job_with_more_digits_than_a_database_takes(quick: QuickFeatlas) -> None:
     for command in ("show", "cancel", "pause", "resume"):
-        assert_told(planted_run.featlas.run("jobs", command, 2**64, code=None), NOT_FOUND, str(2**64))
+        assert_told(quick.run("jobs", command, 2**64, code=None), NOT_FOUND, str(2**64))
 
 
 def test_an_empty_setting_is_not_set(tmp_path: Path) -> None:
@@ -123,11 +128,11 @@ def test_an_empty_setting_is_not_set(tmp_path: Path) -> None:
 
 
 def test_wrong_settings_are_named(tmp_path: Path) -> None:
-    featlas = Featlas(tmp_path / "home", {"FEATLAS_THREADS": "many"})
+    featlas = QuickFeatlas(tmp_path / "home", {"FEATLAS_THREADS": "many"})
     assert_told(featlas.run("runs", "--json", code=None), INPUT, "many")
-    featlas = Featlas(tmp_path / "home", {"FEATLAS_DATABASE_URL": "mysql://x/y"})
+    featlas = QuickFeatlas(tmp_path / "home", {"FEATLAS_DATABASE_URL": "mysql://x/y"})
     assert_told(featlas.run("runs", "--json", code=None), INPUT, "mysql")
-    featlas = Featlas(tmp_path / "home", {"FEATLAS_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"})
+    featlas = QuickFeatlas(tmp_path / "home", {"FEATLAS_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"})
     assert_told(featlas.run("runs", "--json", code=None), EXTERNAL, "127.0.0.1:1")
 
 

@@ -82,7 +82,7 @@ def test_sort(planted_run: PlantedRun, features: list[Json], key: str) -> None:
         value = feature[name]
         return value is None, sign * (value or 0), feature["feature_index"]
 
-    found = planted_run.featlas.json("features", planted_run.run, "--sort", key)
+    found = planted_run.featlas.quick.json("features", planted_run.run, "--sort", key)
     assert indices(sorted(features, key=rank)) == indices(found)
 
 
@@ -99,17 +99,17 @@ def test_sort(planted_run: PlantedRun, features: list[Json], key: str) -> None:
 def test_queries_that_begin_with_a_dash_and_others(
     planted_run: PlantedRun, features: list[Json], query: list[str], is_match: Any
 ) -> None:
-    found = planted_run.featlas.json("features", planted_run.run, *query)
+    found = planted_run.featlas.quick.json("features", planted_run.run, *query)
     assert indices([f for f in features if is_match(f)]) == indices(found)
 
 
 def test_limit(planted_run: PlantedRun, features: list[Json]) -> None:
     assert features[:3] == planted_run.featlas.json("features", planted_run.run, "--limit", 3)
-    assert [] == planted_run.featlas.json("features", planted_run.run, "--limit", 0)
+    assert [] == planted_run.featlas.quick.json("features", planted_run.run, "--limit", 0)
 
 
 def test_null_features_are_shown_only_when_asked_for(planted_run: PlantedRun) -> None:
-    found = planted_run.featlas.json("features", planted_run.run, "is:null")
+    found = planted_run.featlas.quick.json("features", planted_run.run, "is:null")
     assert 16 == len(found)
     assert all(feature["is_null"] for feature in found)
     assert min(indices(found)) == planted_run.printed["n_features"]

@@ -59,12 +59,12 @@ def test_a_full_disk(
     assert "Traceback" not in full.stderr
     assert where in full.stderr.splitlines()[-1]
 
-    assert not any(run["state"] == "finished" for run in featlas.json("runs"))
+    assert not any(run["state"] == "finished" for run in featlas.quick.json("runs"))
     assert [] == [path for path in featlas.home.rglob("*.tmp") if path.name.startswith(".")]
-    (job,) = featlas.json("jobs", "ls")
+    (job,) = featlas.quick.json("jobs", "ls")
     assert job["state"] in ("failed", "queued")
 
     (done,) = featlas.json("extract", *arguments)
     assert (1, 1, "finished") == (done["run"], done["job"], done["state"])
     assert_same_published(undisturbed, published(featlas, done["run"]))
-    assert 1 == len(featlas.json("runs"))
+    assert 1 == len(featlas.quick.json("runs"))

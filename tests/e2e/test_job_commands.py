@@ -52,21 +52,21 @@ def end(process: "subprocess.Popen[str]") -> tuple[int, str]:
 
 
 def test_the_whole_life_of_a_job(planted: Planted, tmp_path: Path) -> None:
-    text = save_documents(tmp_path / "made.jsonl", made_documents(600, seed=5))
+    text = save_documents(tmp_path / "made.jsonl", made_documents(400, seed=5))
     featlas = Featlas(tmp_path / "home")
     where = ["--model", planted.model, "--sae", planted.sae, "--text", text, "--ctx-len", 32, "--block-slots", 256]
     process = featlas.start("extract", *where)
     with held(featlas, process, 3):
-        assert "running" == featlas.json("jobs", "ls")[0]["state"]
+        assert "running" == featlas.quick.json("jobs", "ls")[0]["state"]
         assert "is being paused" in featlas.run("jobs", "pause", 1).stdout
     assert (130, "featlas: job 1 was paused; `featlas jobs resume 1` goes on from what is done") == end(process)
-    assert "paused" == featlas.json("jobs", "show", 1)[0]["state"]
+    assert "paused" == featlas.quick.json("jobs", "show", 1)[0]["state"]
     assert "only a running job can be paused" in featlas.run("jobs", "pause", 1, code=4).stderr
-    assert "nothing published yet" in featlas.run("features", 1, code=4).stderr
-    assert "pending" == featlas.json("runs")[0]["state"]
+    assert "nothing published yet" in featlas.quick.run("features", 1, code=4).stderr
+    assert "pending" == featlas.quick.json("runs")[0]["state"]
 
     featlas.run("jobs", "cancel", 1)
-    assert "cancelled" == featlas.json("jobs", "show", 1)[0]["state"]
+    assert "cancelled" == featlas.quick.json("jobs", "show", 1)[0]["state"]
     assert "can be cancelled" in featlas.run("jobs", "cancel", 1, code=4).stderr
 
     n_before = len(list(featlas.home.glob("artifacts/*/blocks/*.safetensors")))
@@ -79,7 +79,7 @@ def test_the_whole_life_of_a_job(planted: Planted, tmp_path: Path) -> None:
     done = featlas.run("extract", *where, "--json")
     assert "going on with job 1" in done.stderr
     assert (1, "finished") == (done.lines[-1]["run"], done.lines[-1]["state"])
-    (shown,) = featlas.json("jobs", "show", 1)
+    (shown,) = featlas.quick.json("jobs", "show", 1)
     life = ["queued", "started", "pause_requested", "paused", "cancelled", "resumed", "started", "cancel_requested"]
     assert [*life, "cancelled", "resumed", "started", "succeeded"] == [event["kind"] for event in shown["events"]]
     assert 3 == shown["attempt"]
@@ -88,7 +88,7 @@ def test_the_whole_life_of_a_job(planted: Planted, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT])
 def test_an_interrupt_cancels_in_order(planted: Planted, tmp_path: Path, number: signal.Signals) -> None:
-    text = save_documents(tmp_path / "made.jsonl", made_documents(600, seed=5))
+    text = save_documents(tmp_path / "made.jsonl", made_documents(400, seed=5))
     featlas = Featlas(tmp_path / "home")
     where = ["--model", planted.model, "--sae", planted.sae, "--text", text, "--ctx-len", 32, "--block-slots", 256]
     process = featlas.start("extract", *where)
@@ -101,4 +101,4 @@ def test_an_interrupt_cancels_in_order(planted: Planted, tmp_path: Path, number:
 def test_no_such_job(tmp_path: Path) -> None:
     featlas = Featlas(tmp_path / "home")
     for command in ("show", "cancel", "pause", "resume"):
-        assert "no job 7" in featlas.run("jobs", command, 7, code=3).stderr
+        assert "no job 7" in featlas.quick.run("jobs", command, 7, code=3).stderr

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.builders.made_texts import made_documents, save_documents
-from tests.e2e.command import Featlas
+from tests.e2e.command import Featlas, QuickFeatlas
 from tests.e2e.conftest import CTX_LEN
 
 from featlas.testing.planted_sae import DEAD, ONE_TOKEN, Planted
@@ -25,6 +25,11 @@ def featlas(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Featl
     return featlas
 
 
+@pytest.fixture(scope="module")
+def quick(featlas: Featlas) -> QuickFeatlas:
+    return featlas.quick
+
+
 def label_of(featlas: Featlas, index: int) -> Json | None:
     (feature,) = featlas.json("features", "planted", f"feature_index:{index}")
     (shown,) = featlas.json("feature", "planted", index)
@@ -33,13 +38,13 @@ def label_of(featlas: Featlas, index: int) -> Json | None:
 
 
 def test_a_life_of_labels(featlas: Featlas):
-    assert label_of(featlas, ONE_TOKEN) is None
+    assert label_of(featlas.quick, ONE_TOKEN) is None
     assert "no labels of feature 7 yet" in featlas.run("labels", "ls", "planted", ONE_TOKEN).stdout
     (result,) = featlas.json("label", "planted")
     assert result["n_labeled"] + result["n_abstained"] == result["n_features"] == result["n_new"]
     rule = {"semantic_label": THE, "category_label": "Token > Single token", "source": "rule"}
-    assert {**rule, "review_state": "unreviewed"} == label_of(featlas, ONE_TOKEN)
-    assert label_of(featlas, DEAD) is None
+    assert {**rule, "review_state": "unreviewed"} == label_of(featlas.quick, ONE_TOKEN)
+    assert label_of(featlas.quick, DEAD) is None
     found = featlas.json("features", "planted", '"the token" is:machine')
     assert ONE_TOKEN in [feature["feature_index"] for feature in found]
     assert THE in featlas.run("features", "planted", "is:labeled").stdout
@@ -64,46 +69,46 @@ def test_a_life_of_labels(featlas: Featlas):
     assert table.count("rejected") == 3
 
 
-def test_a_queue_is_worked_through_and_undone(featlas: Featlas):
-    featlas.run("label", "planted")
+def test_a_queue_is_worked_through_and_undone(quick: QuickFeatlas):
+    quick.run("label", "planted")
     asked = ("review", "queue", "planted", "is:unlabeled", "-is:dead", f"-feature_index:{ONE_TOKEN}")
-    waiting = [state["feature_index"] for state in featlas.json(*asked)]
+    waiting = [state["feature_index"] for state in quick.json(*asked)]
     first, second = waiting[:2]
-    table = featlas.run(*asked, "--limit", 1)
+    table = quick.run(*asked, "--limit", 1)
     assert f"{len(waiting)} of {len(waiting)} matching features wait" in table.stderr
     assert f"{second} " not in table.stdout
-    label = featlas.json("labels", "ls", "planted", ONE_TOKEN)[-1]["label"]
-    before = featlas.json("labels", "ls", "planted", ONE_TOKEN)
+    label = quick.json("labels", "ls", "planted", ONE_TOKEN)[-1]["label"]
+    before = quick.json("labels", "ls", "planted", ONE_TOKEN)
 
-    featlas.run("review", "accept", label, "--by", "ada")
-    (step,) = featlas.json("review", "reject", label, "--reason", "too wide", "--by", "ada")
+    quick.run("review", "accept", label, "--by", "ada")
+    (step,) = quick.json("review", "reject", label, "--reason", "too wide", "--by", "ada")
     assert (step["action"]["action"], step["action"]["label"]) == ("reject", label)
     assert step["state"]["current_label_id"] != label
-    featlas.run("review", "write", "planted", first, "in ada's words", "--category", "Language", "--by", "ada")
-    assert f"ada skipped feature {second}" in featlas.run("review", "skip", "planted", second, "--by", "ada").stdout
-    assert [state["feature_index"] for state in featlas.json(*asked, "--by", "ada")] == waiting[2:]
-    assert "1 more were skipped" in featlas.run(*asked, "--by", "ada").stderr
-    steps = featlas.json("review", "log", "planted", "--by", "ada")
+    quick.run("review", "write", "planted", first, "in ada's words", "--category", "Language", "--by", "ada")
+    assert f"ada skipped feature {second}" in quick.run("review", "skip", "planted", second, "--by", "ada").stdout
+    assert [state["feature_index"] for state in quick.json(*asked, "--by", "ada")] == waiting[2:]
+    assert "1 more were skipped" in quick.run(*asked, "--by", "ada").stderr
+    steps = quick.json("review", "log", "planted", "--by", "ada")
     assert [step["action"] for step in steps] == ["skip", "write", "reject", "accept"]
-    assert "in ada's words" in featlas.run("review", "log", "planted", "--limit", 2).stdout
+    assert "in ada's words" in quick.run("review", "log", "planted", "--limit", 2).stdout
 
     for step in steps:
-        (undone,) = featlas.json("review", "undo", "planted", "--by", "ada")
+        (undone,) = quick.json("review", "undo", "planted", "--by", "ada")
         assert undone["action"]["step"] == step["step"]
-    assert [state["feature_index"] for state in featlas.json(*asked, "--by", "ada")] == waiting
-    assert featlas.json("labels", "ls", "planted", ONE_TOKEN) == before
-    assert "nothing is left to undo" in featlas.run("review", "undo", "planted", "--by", "ada", code=4).stderr
-    assert featlas.run("review", "log", "planted").stdout.count("undone") == 4
+    assert [state["feature_index"] for state in quick.json(*asked, "--by", "ada")] == waiting
+    assert quick.json("labels", "ls", "planted", ONE_TOKEN) == before
+    assert "nothing is left to undo" in quick.run("review", "undo", "planted", "--by", "ada", code=4).stderr
+    assert quick.run("review", "log", "planted").stdout.count("undone") == 4
 
 
-def test_what_others_judged_since_is_left_as_it_is(featlas: Featlas):
-    featlas.run("label", "planted")
-    label = featlas.json("labels", "ls", "planted", ONE_TOKEN)[-1]["label"]
-    featlas.run("review", "skip", "planted", 3, "--by", "eve")
-    featlas.run("review", "accept", label, "--by", "eve")
-    featlas.run("labels", "reject", label, "--by", "bob")
-    assert "but bob has rejected it since" in featlas.run("review", "undo", "planted", "--by", "eve", code=4).stderr
-    undone = featlas.run("review", "undo", "planted", "--by", "eve", "--leave-overtaken").stdout
+def test_what_others_judged_since_is_left_as_it_is(quick: QuickFeatlas):
+    quick.run("label", "planted")
+    label = quick.json("labels", "ls", "planted", ONE_TOKEN)[-1]["label"]
+    quick.run("review", "skip", "planted", 3, "--by", "eve")
+    quick.run("review", "accept", label, "--by", "eve")
+    quick.run("labels", "reject", label, "--by", "bob")
+    assert "but bob has rejected it since" in quick.run("review", "undo", "planted", "--by", "eve", code=4).stderr
+    undone = quick.run("review", "undo", "planted", "--by", "eve", "--leave-overtaken").stdout
     assert undone.splitlines()[0] == "undone: eve skipped feature 3"
 
 
@@ -123,7 +128,7 @@ def test_what_others_judged_since_is_left_as_it_is(featlas: Featlas):
         (("review", "undo", "planted", "--by", "nobody"), 4, "nothing is left to undo"),
     ],
 )
-def test_what_cannot_be_is_refused(featlas: Featlas, arguments: tuple[str, ...], code: int, message: str):
-    done = featlas.run(*arguments, code=code)
+def test_what_cannot_be_is_refused(quick: QuickFeatlas, arguments: tuple[str, ...], code: int, message: str):
+    done = quick.run(*arguments, code=code)
     assert message in done.stderr
     assert "Traceback" not in done.stderr
