@@ -361,6 +361,38 @@ def test_a_worker_that_cannot_start_is_reported_with_its_log(bench: Bench) -> No
     assert "no such thing\n" == (bench.home / "logs" / f"job-{job_id}.log").read_text()
 
 
+def test_a_worker_that_can_never_start_fails_its_job_and_holds_up_no_other(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "RETRY_S", 0.01)
+    job_id, other = bench.enqueue(n=1), bench.enqueue(n=1)
+    command = [sys.executable, "-c", "raise SystemExit('no such thing')"]
+    runner = bench.runner(command=command)
+    taken = runner.take(job_id, threading.Event())
+    assert taken is not None
+    assert (JobState.FAILED, 3) == (taken.state, (bench.home / "logs" / f"job-{job_id}.log").read_text().count("such"))
+    error = job_error(taken)
+    assert isinstance(error, ExternalError)
+    assert f"ended with code 1 before it could take the job; its output is in {bench.home}" in str(error)
+    kinds = [event.kind for event in list_events(bench.store, job_id)]
+    assert ["queued", *["not_started"] * 3, "failed"] == kinds
+    assert JobState.SUCCEEDED is bench.runner().run(other).state
+    jobs.resume(bench.store, job_id)
+    assert JobState.SUCCEEDED is bench.runner().run(job_id).state
+
+
+def test_starts_that_fail_are_counted_anew_once_one_succeeded(bench: Bench) -> None:
+    job_id = bench.enqueue(n=1)
+    for _ in range(2):
+        job = jobs.count_failed_start(bench.store, job_id, 1, "why", max_failures=3)
+        assert JobState.QUEUED is job.state
+    assert (
+        JobState.QUEUED is jobs.count_failed_start(bench.store, job_id, 7, "of another attempt", max_failures=1).state
+    )
+    assert JobState.SUCCEEDED is bench.runner().run(job_id).state
+    assert JobState.SUCCEEDED is jobs.count_failed_start(bench.store, job_id, 1, "too late", max_failures=1).state
+
+
 def test_an_unwritable_log_folder_is_the_surroundings_fault(bench: Bench) -> None:
     (bench.home / "file").write_text("")
     runner = LocalRunner(bench.store, bench.home / "file" / "logs")

@@ -6,6 +6,7 @@ Times are this machine's clock; hosts that share a database keep theirs in step 
 """
 
 import datetime as dt
+import itertools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from featlas import __version__
 from featlas.domain import JobState
-from featlas.errors import ConflictError
+from featlas.errors import ConflictError, ExternalError
 from featlas.specs import Spec
 from featlas.store.job_views import ENDED, Job, job_of, refuse_impossible, unknown_job
 from featlas.store.lease_owner import Owner
@@ -180,6 +181,23 @@ def take_back(store: Store, lease: Lease, *, max_crashes: int | None = None) -> 
         return job_of(row)
 
 
+def count_failed_start(store: Store, job_id: int, attempt: int, why: str, *, max_failures: int) -> Job:
+    """Note that a process ended before it could take a queued job; so many in a row end the job in `failed`.
+
+    Nothing where the job was taken or changed since; returns its row.
+    """
+    with store.write() as session:
+        row = _locked(session, job_id)
+        if row.state is not JobState.QUEUED or row.attempt != attempt:
+            return job_of(row)
+        n_failures = 1 + _count_failed_starts(session, job_id)
+        _append_event(session, job_id, "not_started", {"why": why})
+        if n_failures >= max_failures:
+            row.error_class, row.error_message = ExternalError.__name__, why
+            _put_to_rest(session, row, JobState.FAILED)
+        return job_of(row)
+
+
 def reconcile(store: Store) -> list[Job]:
     """Free every running job whose lease ran out or whose owner, a process of this host, is dead; returns those freed.
 
@@ -325,6 +343,12 @@ def _count_crashes(session: Session, job_id: int, progress: list[Any]) -> int:
         elif kind != "started":
             break
     return n_crashes
+
+
+def _count_failed_starts(session: Session, job_id: int) -> int:
+    """How many processes in a row could not take the job."""
+    kinds = select(JobEventRow.kind).where(JobEventRow.job_id == job_id).order_by(JobEventRow.seq.desc()).limit(200)
+    return sum(1 for _ in itertools.takewhile(lambda kind: kind == "not_started", session.scalars(kinds)))
 
 
 def _append_event(session: Session, job_id: int, kind: str, payload: dict[str, Any] | None) -> None:

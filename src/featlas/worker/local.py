@@ -35,6 +35,9 @@ POLL_S = 0.2
 
 OnUpdate = Callable[[Job], None]
 
+RETRY_S = 5.0
+"""A process that could not start, for want of memory for example, may start a little later."""
+
 GRACE_S = 30.0
 """A labeling that is stopped waits for its calls in flight, which are paid for: this must be longer."""
 
@@ -44,7 +47,8 @@ class LocalRunner:
 
     `logs_path` takes each worker's output as job-ID.log; `command` and `env` start a worker, whose settings must name
     the same store; `grace_s` is how long a cancelled worker may take to stop; `max_crashes` deaths in a row without
-    progress fail a job. `niceness` above 0 lets everything else on the machine go first, people who browse for example.
+    progress, or failures to start, fail a job. `niceness` above 0 lets everything else on the machine go first, people
+    who browse for example.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class LocalRunner:
         job = fetch_job(self._store, job_id)
         if job.state is not JobState.QUEUED:
             raise ConflictError(f"job {job_id} is {job.state}; only a queued job can be started")
-        orders = _Orders()
+        orders = _Orders(starts_once=True)
         with _signals_call(orders.count_signal):
             return self._run_to_rest(job, orders, on_update or _ignore)
 
@@ -197,10 +201,20 @@ class LocalRunner:
             is_crash = not orders.hand_back.is_set()
             return jobs.take_back(self._store, lease, max_crashes=self._max_crashes if is_crash else None)
         if job.state is JobState.QUEUED and job.attempt == before.attempt and not orders.hand_back.is_set():
-            raise ExternalError(
-                f"the worker of job {job.id} ended with code {child.returncode} before it could take the job;"
-                f" its output is in {self._log_path(job.id)}"
-            )
+            return self._not_started(child.returncode, job, orders)
+        return job
+
+    def _not_started(self, code: int, job: Job, orders: "_Orders") -> Job:
+        why = (
+            f"the worker of job {job.id} ended with code {code} before it could take the job;"
+            f" its output is in {self._log_path(job.id)}"
+        )
+        if orders.starts_once:
+            raise ExternalError(why)
+        logger.warning("%s", why)
+        job = jobs.count_failed_start(self._store, job.id, job.attempt, why, max_failures=self._max_crashes)
+        if job.state is JobState.QUEUED:
+            orders.hand_back.wait(RETRY_S)
         return job
 
     def _log_path(self, job_id: int) -> Path:
@@ -242,9 +256,13 @@ def job_error(job: Job) -> FeatlasError | None:
 
 @dataclass
 class _Orders:
-    """What the runner is told while a job runs: signals cancel it, `hand_back` gives it back to the queue."""
+    """What the runner is told while a job runs: signals cancel it, `hand_back` gives it back to the queue.
+
+    With `starts_once` a worker that cannot start is told to whoever waits for the job, and the job stays queued.
+    """
 
     n_signals: int = 0
+    starts_once: bool = False
     hand_back: threading.Event = field(default_factory=threading.Event)
 
     def count_signal(self) -> None:
