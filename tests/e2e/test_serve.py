@@ -1,5 +1,6 @@
 """`featlas serve` as a process: what it refuses, what it says, how it ends, and that it works on jobs."""
 
+import http.client
 import json
 import signal
 import socket
@@ -8,6 +9,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from tests.e2e.command import Featlas
@@ -15,6 +17,8 @@ from tests.e2e.conftest import PlantedRun
 from tests.e2e.serving import serving
 
 PATIENCE_S = 120
+IDLE_S = 6
+"""Longer than the server's library would keep a connection that nobody uses."""
 
 
 def get(url: str, body: dict | None = None) -> dict:
@@ -22,6 +26,15 @@ def get(url: str, body: dict | None = None) -> dict:
     request = urllib.request.Request(url, data=content, headers={"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         return json.load(answer)
+
+
+def is_answered(connection: http.client.HTTPConnection) -> bool:
+    """Whether one request more is answered over the same connection."""
+    had = connection.sock
+    connection.request("GET", "/healthz")
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status == 200 and had in (None, connection.sock)
 
 
 def wait_for(url: str, state: str) -> dict:
@@ -109,6 +122,9 @@ def test_an_extraction_asked_for_over_the_web_is_the_same_as_the_commands(plante
     }
     with serving(featlas) as server:
         api = f"{server.url}api/v1"
+        idle = http.client.HTTPConnection(urlsplit(server.url).netloc)
+        assert is_answered(idle)
+        began = time.monotonic()
         job = get(f"{api}/jobs", {"kind": "extraction", "spec": spec})
         done = wait_for(f"{api}/jobs/{job['id']}", "succeeded")
         run = get(f"{api}/runs/{done['run']}")
@@ -117,6 +133,8 @@ def test_an_extraction_asked_for_over_the_web_is_the_same_as_the_commands(plante
         labeled = get(f"{api}/jobs", {"kind": "labeling", "spec": {"run": run["uid"]}})
         wait_for(f"{api}/jobs/{labeled['id']}", "succeeded")
         shown = get(f"{api}/saes/{run['sae']}/features?q=is:labeled")
+        time.sleep(max(0, IDLE_S - (time.monotonic() - began)))
+        assert is_answered(idle), "a connection that was idle is closed"
     by_command = {row["feature_index"]: row for row in planted_run.featlas.json("features", planted_run.run)}
     assert len(page["items"]) == len(by_command)
     for row in page["items"]:

@@ -11,7 +11,7 @@ import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from featlas.domain import AccessKind, AccessScope
@@ -65,6 +65,8 @@ def create_token(
     if days is not None and not 1 <= days <= MAX_DAYS:
         raise InputError(f"--days {days}: expected 1 … {MAX_DAYS}; without it the token lasts until it is revoked")
     with store.write() as session:
+        if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+            session.execute(text("LOCK TABLE access_tokens IN SHARE ROW EXCLUSIVE MODE"))
         same = session.scalars(
             select(AccessTokenRow).where(AccessTokenRow.name == checked, AccessTokenRow.kind == AccessKind.TOKEN)
         )

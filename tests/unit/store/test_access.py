@@ -1,6 +1,7 @@
 """Tokens, one-time addresses and sessions in the store."""
 
 import datetime as dt
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -38,6 +39,22 @@ def test_a_token_is_found_by_its_secret_which_is_kept_nowhere(store: Store):
     assert len(secret) == len("featlas_") + 43
     assert secret.removeprefix("featlas_") not in everything(store)
     assert secret.removeprefix("featlas_") not in repr(access.list_access(store, ended=True))
+
+
+def test_of_many_who_take_a_name_at_once_one_gets_it(store: Store):
+    together = threading.Barrier(4)
+
+    def create(round_: int) -> bool:
+        together.wait()
+        try:
+            access.create_token(store, f"ci {round_}")
+        except ConflictError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        for round_ in range(20):
+            assert sum(pool.map(create, [round_] * 4)) == 1
 
 
 @pytest.mark.parametrize("secret", ["", "featlas_", "featlas_" + "A" * 43, "\0", "\ud800"])
