@@ -21,6 +21,7 @@ from featlas.store.artifacts import BlockArrays, save_block
 QUALITY_SALT = 0x5EED_0F_F1  # keeps the choice of measured contexts apart from every other choice by the same seed
 QUALITY_SHARE = 16  # one context in so many is reconstructed
 SMALL_CORPUS = 64 * QUALITY_SHARE  # contexts below which all are
+_SLOT_BITS = 16  # a block has no more slots than that
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def read_block(
     """Run the model and the SAE over one block."""
     start = block * plan.block_slots
     cause = np.array(corpus.cause[start : start + plan.block_slots])
-    parts: list[Events] = []
+    found = EventParts()
     quality = QualitySums(model.device, target.sae.d_out)
     for contexts in plan.batches(block):
         stop.check()
@@ -96,10 +97,10 @@ def read_block(
         if target.null_features is not None:
             # They have thresholds of their own; the run's is in the SAE's units.
             events.append(find_events(target.null_features, acts, threshold=0.0).shifted(target.sae.d_sae))
-        parts += [Events(e.feature, rows.slot[e.row], e.value) for e in events]
+        found.add(events, rows.slot)
         quality.add(target.sae, acts, cause[rows.slot], _is_measured(plan, corpus, rows.context))
         progress.advance(len(rows.slot))
-    return _block_arrays(parts, cause, target.n_features, quality.arrays())
+    return _block_arrays(found, cause, target.n_features, quality.arrays())
 
 
 def _mark_sinks(cause: NDArray[np.uint8], slot: NDArray[np.int64], acts: torch.Tensor, limit: float | None) -> None:
@@ -142,15 +143,35 @@ class QualitySums:
         return {"totals": self._totals, "sums": self._sums}
 
 
+class EventParts:
+    """The events of a block as they come, batch by batch: twelve bytes each, since a block has millions."""
+
+    def __init__(self) -> None:
+        self._keys: list[NDArray[np.int64]] = []
+        self._values: list[NDArray[np.float32]] = []
+
+    def add(self, events: Iterable[Events], slot: NDArray[np.int64]) -> None:
+        """Add a batch's; `slot` [n_rows] says where in the block its rows are."""
+        for part in events:
+            self._keys.append(part.feature << _SLOT_BITS | slot[part.row])
+            self._values.append(part.value)
+
+    def take_sorted(self) -> tuple[NDArray[np.int64], NDArray[np.uint16], NDArray[np.float32]]:
+        """Feature, slot and value of all events by feature and slot; they are held here no longer."""
+        keys = np.concatenate([np.zeros(0, np.int64), *self._keys])
+        self._keys.clear()
+        order = np.argsort(keys)
+        keys = keys[order]
+        values = np.concatenate([np.zeros(0, np.float32), *self._values])[order]
+        self._values.clear()
+        return keys >> _SLOT_BITS, (keys & (1 << _SLOT_BITS) - 1).astype(np.uint16), values
+
+
 def _block_arrays(
-    parts: list[Events], cause: NDArray[np.uint8], n_features: int, quality: dict[str, NDArray[np.float64]]
+    found: EventParts, cause: NDArray[np.uint8], n_features: int, quality: dict[str, NDArray[np.float64]]
 ) -> BlockArrays:
     """Sort a block's events by feature and slot, and set those at positions that are not counted apart."""
-    feature = np.concatenate([np.zeros(0, np.int64), *(events.feature for events in parts)])
-    slot = np.concatenate([np.zeros(0, np.int64), *(events.row for events in parts)])
-    value = np.concatenate([np.zeros(0, np.float32), *(events.value for events in parts)])
-    order = np.argsort(feature << 16 | slot)
-    feature, slot, value = feature[order], slot[order], value[order]
+    feature, slot, value = found.take_sorted()
     is_counted = cause[slot] == Cause.COUNTED
     excluded_feature, first, n = np.unique(feature[~is_counted], return_index=True, return_counts=True)
     excluded_value = value[~is_counted]
@@ -159,7 +180,7 @@ def _block_arrays(
     indptr[1:] = np.cumsum(np.bincount(feature[is_counted], minlength=n_features))
     return BlockArrays(
         indptr=indptr.astype(np.uint32),
-        slot=slot[is_counted].astype(np.uint16),
+        slot=slot[is_counted],
         value=value[is_counted],
         excluded_feature=excluded_feature.astype(np.uint32),
         excluded_n=n.astype(np.uint32),

@@ -1,6 +1,7 @@
 """Text is on the page as it was read: every script, every grapheme whole, markup as text, and copied as it is."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -36,17 +37,29 @@ def open_example(odd: Watched, name: str, **search: str) -> tuple[Page, Locator]
     return page, text
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_page_holds_the_text_as_it_is(odd: Watched, name: str):
-    _, text = open_example(odd, name)
-    assert text.evaluate("element => element.textContent") == TEXTS[name]
+@dataclass(frozen=True)
+class Example:
+    """A text as it was read, and where the page shows it."""
+
+    content: str
+    page: Page
+    text: Locator
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_mark_cuts_a_character(odd: Watched, name: str):
-    _, text = open_example(odd, name)
-    edges = {0, *(match.end() for match in regex.finditer(r"\X", TEXTS[name]))}
-    marks: list[list[int]] = text.evaluate(
+@pytest.fixture(scope="module", params=NAMES)
+def example(request: pytest.FixtureRequest, chromium: Browser, scripts_server: Server) -> Iterator[Example]:
+    """Each text in turn, opened once for all that is asked of it."""
+    for odd in watch(chromium, scripts_server.url):
+        yield Example(TEXTS[request.param], *open_example(odd, request.param))
+
+
+def test_the_page_holds_the_text_as_it_is(example: Example):
+    assert example.text.evaluate("element => element.textContent") == example.content
+
+
+def test_no_mark_cuts_a_character(example: Example):
+    edges = {0, *(match.end() for match in regex.finditer(r"\X", example.content))}
+    marks: list[list[int]] = example.text.evaluate(
         """element => [...element.querySelectorAll('.tk')].map(mark => {
              const before = document.createRange();
              before.setStart(element, 0);
@@ -56,7 +69,7 @@ def test_no_mark_cuts_a_character(odd: Watched, name: str):
            })"""
     )
     assert marks
-    assert {place for mark in marks for place in mark} <= edges | _after_spaces(TEXTS[name])
+    assert {place for mark in marks for place in mark} <= edges | _after_spaces(example.content)
 
 
 def _after_spaces(text: str) -> set[int]:
@@ -70,11 +83,10 @@ def test_markup_is_text_and_does_nothing(odd: Watched):
     assert text.locator("script, img").count() == 0
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_nothing_reaches_out_of_its_place(odd: Watched, name: str):
+def test_nothing_reaches_out_of_its_place(example: Example):
     """A token of 2,000 characters is broken; nothing makes the page scroll sideways."""
-    page, text = open_example(odd, name)
-    width, shown = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    text = example.text
+    width, shown = example.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert width <= shown
     right = text.evaluate(
         "e => Math.max(...[...e.querySelectorAll('.tk')].flatMap(t => [...t.getClientRects()]).map(r => r.right))"
