@@ -178,7 +178,7 @@ def _n_bos(example: dict) -> int:
 def test_a_job_that_runs_when_the_server_ends_goes_back_to_the_queue(planted_run: PlantedRun, tmp_path: Path):
     featlas = Featlas(tmp_path / "home")
     text = tmp_path / "long.jsonl"
-    text.write_text(planted_run.text.read_text() * 8)
+    text.write_text(planted_run.text.read_text() * 2)
     planted = planted_run.planted
     spec = {"model": str(planted.model), "sae": str(planted.sae), "text": [str(text)], "ctx_len": 32}
     with serving(featlas) as server:

@@ -196,13 +196,13 @@ def test_prompts_do_not_depend_on_the_score_split(
         templates = ("general", "rare", "contrastive", "original")
 
         def prompts() -> list[str]:
-            everything = range(desk.run.n_features)
-            return [prompt for name in templates for prompt in desk.prompts(everything, name).values()]
+            some = range(0, desk.run.n_features, 3)
+            return [prompt for name in templates for prompt in desk.prompts(some, name).values()]
 
         before = prompts()
         remove_score_split(desk.bench.store, desk.bench.artifacts_of(desk.run))
         after = prompts()
-    assert len({*before}) > 300
+    assert len({*before}) > 100
     assert before == after
 
 
