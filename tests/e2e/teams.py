@@ -130,8 +130,7 @@ class Team:
             with store.read() as session:
                 rows = session.query(JobShardRow).filter_by(job_id=job_id).all()
             held = {row.lease_owner for row in rows if row.lease_owner and row.lease_owner != job.lease_owner}
-            pids = [Owner.parse(owner).pid for owner in held]
-            return next((psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)), None)
+            return next((process for owner in held if (process := _process_of(owner))), None)
 
         return self.wait(other, "nobody helps")
 
@@ -141,7 +140,7 @@ class Team:
         def found(store: Store) -> psutil.Process | None:
             owner = _unfinished(store, job_id).lease_owner
             has_blocks = any(self.featlas.home.glob(f"artifacts/job-{job_id:06d}-*/blocks/*.safetensors"))
-            return psutil.Process(Owner.parse(owner).pid) if owner and has_blocks else None
+            return _process_of(owner) if owner and has_blocks else None
 
         return self.wait(found, "nobody has the job")
 
@@ -209,6 +208,14 @@ class Team:
 
 class TooLate(Exception):
     """The job was over before it could be disturbed."""
+
+
+def _process_of(owner: str) -> psutil.Process | None:
+    """The process that holds a lease; None where it ended since."""
+    try:
+        return psutil.Process(Owner.parse(owner).pid)
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _unfinished(store: Store, job_id: int) -> Job:
