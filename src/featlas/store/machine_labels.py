@@ -123,7 +123,7 @@ class MachineLabelWriter:
 
     def _write(self, session: Session, labels: list[MachineLabel]) -> int:
         rev = begin_change(session, self._origin.sae_id)
-        known = self._read_newest(session, [label.feature_index for label in labels])
+        known = _read_newest(session, self._origin.sae_id, [label.feature_index for label in labels])
         new = [
             label
             for label in labels
@@ -135,18 +135,6 @@ class MachineLabelWriter:
             insert_rows(session, LabelRow, tuple(rows[0]), [tuple(row.values()) for row in rows])
             settle(session, self._origin.sae_id, [label.feature_index for label in new], rev)
         return len(new)
-
-    def _read_newest(self, session: Session, features: list[int]) -> dict[tuple[int, LabelSource], str | None]:
-        """The evidence of the newest answer by feature and source; what a person brought back is no answer."""
-        columns = (LabelRow.feature_index, LabelRow.source, LabelRow.evidence_hash)
-        of_features = (LabelRow.sae_id == self._origin.sae_id, LabelRow.feature_index.in_(features))
-        is_answer = (LabelRow.restored_from.is_(None), LabelRow.status != LabelStatus.FAILED)
-        rows = session.execute(select(*columns).where(*of_features, *is_answer).order_by(LabelRow.id))
-        return {
-            (feature, same): evidence_hash
-            for feature, source, evidence_hash in rows
-            for same in sources_of_labeler(source)
-        }
 
     def _row(self, label: MachineLabel) -> dict[str, Any]:
         asked = label.asked
@@ -172,3 +160,24 @@ class MachineLabelWriter:
             **(vars(asked) if asked is not None else dict.fromkeys(Asked.__dataclass_fields__)),
             "created_at": utc_now(),
         }
+
+
+def _read_newest(session: Session, sae_id: int, features: Sequence[int]) -> dict[tuple[int, LabelSource], str | None]:
+    """The evidence of the newest answer by feature and source; what a person brought back is no answer."""
+    columns = (
+        LabelRow.id,
+        LabelRow.feature_index,
+        LabelRow.source,
+        LabelRow.evidence_hash,
+        LabelRow.restored_from,
+        LabelRow.status,
+    )
+    # By their features alone, and put in order here: asked for more, SQLite reads all labels by another index.
+    of_features = (LabelRow.sae_id == sae_id, LabelRow.feature_index.in_(features))
+    rows = session.execute(select(*columns).where(*of_features)).all()
+    return {
+        (row.feature_index, same): row.evidence_hash
+        for row in sorted(rows, key=lambda row: row.id)
+        if row.restored_from is None and row.status is not LabelStatus.FAILED
+        for same in sources_of_labeler(row.source)
+    }

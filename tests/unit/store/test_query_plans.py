@@ -13,7 +13,7 @@ from tests.builders.stored_runs import OCCURRENCES, make_header, make_run, regis
 from tests.conftest import DATABASES
 
 from featlas.domain import FailureCause, JobState
-from featlas.store import job_views, labelings, read, responses, reviews, runs, search
+from featlas.store import job_views, label_state, labelings, machine_labels, read, responses, reviews, runs, search
 from featlas.store.bulk import insert_rows
 from featlas.store.column_cache import _Kept, _refreshed
 from featlas.store.columns import Columns, StateColumns
@@ -193,6 +193,14 @@ QUERIES: dict[str, tuple[Callable[[Session], object], str]] = {
         "VIRTUAL TABLE|ix_feature_state_search_text_trgm",
     ),
     "labels of a feature": (lambda s: list_labels(s, 1, 77), "ix_labels_sae_id_feature_index"),
+    "newest answers about features": (
+        lambda s: machine_labels._read_newest(s, 1, range(0, N, 20)),
+        "ix_labels_sae_id_feature_index",
+    ),
+    "all labels of features": (
+        lambda s: label_state._read_standings(s, 1, range(0, N, 20)),
+        "ix_labels_sae_id_feature_index",
+    ),
     "labels of a job": (lambda s: labelings.list_job_labels(s, OF_JOB), "ix_labels_labeling_job_id|labels"),
     "failures of a job": (
         lambda s: labelings.list_job_labels(s, OF_JOB, cause=FailureCause.TIMEOUT),
