@@ -65,9 +65,10 @@ def count_totals(corpus: CorpusArrays, n_slots: int = 1 << 18) -> CorpusTotals:
 
 
 def index_corpus(corpus: CorpusArrays, seed: int, n_probe: int = 512, n_per_token: int = 64) -> CorpusIndex:
-    """Read the corpus three times, in bounded memory, and build its index; the same seed gives the same index."""
+    """Read the corpus a few times, in bounded memory, and build its index; the same seed gives the same index."""
+    totals = count_totals(corpus)
     return CorpusIndex(
-        totals=count_totals(corpus),
+        totals=totals,
         probe=choose_probe(corpus, seed, n_probe),
-        token_contexts=index_token_contexts(corpus, seed, n_per_token),
+        token_contexts=index_token_contexts(corpus, seed, totals.n_occurrences, n_per_token),
     )

@@ -5,6 +5,7 @@ published only after a second reading of its events has found none of them in th
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,23 +32,45 @@ class TokenContexts:
 
 
 def index_token_contexts(
-    corpus: CorpusArrays, seed: int, n_per_token: int = 64, n_slots: int = 1 << 18
+    corpus: CorpusArrays,
+    seed: int,
+    n_occurrences: NDArray[np.int64],
+    n_per_token: int = 64,
+    n_slots: int = 1 << 16,
+    most_rows: int = 1 << 17,
 ) -> TokenContexts:
-    """Read the corpus once, n_slots at a time; the key is a hash of token, document and offset of the context."""
-    lists = RankedLists(2 * corpus.n_vocab, n_per_token)
+    """Read the corpus, n_slots at a time, once for every so many tokens as fill `most_rows` rows.
+
+    So a few MB compete at a time, whatever the corpus and the vocabulary. The key is a hash of token, document and
+    offset of the context. `n_occurrences` [2, n_vocab] counts the tokens by split, as `CorpusTotals` does.
+    """
+    longest = np.minimum(n_occurrences, n_per_token).sum(axis=0)
+    part_of_token = (np.cumsum(longest) - longest) // most_rows  # ascending, so that parts are ranges of tokens
+    bounds = np.concatenate([[0], np.flatnonzero(np.diff(part_of_token)) + 1, [corpus.n_vocab]])
+    n_rows, slots = [np.zeros(1, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    for first, end in pairwise(bounds.tolist()):
+        rows = _list_contexts(corpus, seed, range(first, end), n_per_token, n_slots)
+        n_rows.append(np.bincount(rows.segment, minlength=2 * (end - first)))
+        slots.append(rows.slot)
+    return TokenContexts(np.cumsum(np.concatenate(n_rows)), np.concatenate(slots))
+
+
+def _list_contexts(corpus: CorpusArrays, seed: int, tokens: range, n_per_token: int, n_slots: int) -> Rows:
+    """The lists of these tokens, two for each, in the order of the tokens."""
+    lists = RankedLists(2 * len(tokens), n_per_token)
     for first, end in read_context_ranges(corpus, n_slots):
         slot = counted_slots(corpus, first, end)
         token = corpus.token_ids[slot].astype(np.int64)
+        is_wanted = (token >= tokens.start) & (token < tokens.stop)
+        slot, token = slot[is_wanted], token[is_wanted]
         context = corpus.context_of_slot[slot].astype(np.int64)
         order = np.argsort(token * (end - first) + (context - first), kind="stable")
         is_first = order[run_starts(token[order], context[order])]
         slot, token, context = slot[is_first], token[is_first], context[is_first]
         document = corpus.context_document[context]
         key = hash_arrays(seed, token, corpus.document_key[document], corpus.context_token_offset[context])
-        lists.add(Rows(token * 2 + corpus.document_split[document], key, slot))
-    rows = lists.rows()
-    n_rows = np.bincount(rows.segment, minlength=2 * corpus.n_vocab)
-    return TokenContexts(np.concatenate([[0], np.cumsum(n_rows)]), rows.slot)
+        lists.add(Rows((token - tokens.start) * 2 + corpus.document_split[document], key, slot))
+    return lists.rows()
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ def test_the_index_holds_totals_probe_and_tokens_of_the_same_seed():
     index = index_corpus(corpus, 3, 6, 2)
     np.testing.assert_array_equal(count_totals(corpus).n_occurrences, index.totals.n_occurrences)
     np.testing.assert_array_equal(choose_probe(corpus, 3, 6).slot, index.probe.slot)
-    np.testing.assert_array_equal(index_token_contexts(corpus, 3, 2).slot, index.token_contexts.slot)
+    token_contexts = index_token_contexts(corpus, 3, index.totals.n_occurrences, 2)
+    np.testing.assert_array_equal(token_contexts.slot, index.token_contexts.slot)
 
 
 def test_the_index_of_a_run_holds_512_contexts_and_64_per_token():

@@ -3,11 +3,14 @@ from collections import Counter
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from tests.builders.plain_corpus import one_token_contexts
 from tests.oracles.worlds import VOCAB, World, make_world, worlds
 from tests.unit.core.test_token_table import describe as token_rows
 from tests.unit.core.test_token_table import table_of
 
+from featlas.core.corpus import CorpusArrays
+from featlas.core.corpus_index import count_totals
 from featlas.core.hashing import hash_arrays
 from featlas.core.near_miss import (
     Candidates,
@@ -17,6 +20,10 @@ from featlas.core.near_miss import (
     index_token_contexts,
 )
 from featlas.domain import Split
+
+
+def occurrences(corpus: CorpusArrays) -> NDArray[np.int64]:
+    return count_totals(corpus).n_occurrences
 
 
 def index_oracle(world: World, seed: int, n: int) -> list[list[int]]:
@@ -32,9 +39,9 @@ def index_oracle(world: World, seed: int, n: int) -> list[list[int]]:
 
 
 @settings(max_examples=40)
-@given(worlds, st.sampled_from([1, 60, 1 << 20]), st.sampled_from([2, 64]))
-def test_any_reading_indexes_the_contexts_with_the_smallest_keys(world: World, n_slots: int, n: int):
-    index = index_token_contexts(world.corpus, 9, n, n_slots)
+@given(worlds, st.sampled_from([1, 60, 1 << 20]), st.sampled_from([2, 64]), st.sampled_from([1, 5, 1 << 17]))
+def test_any_reading_indexes_the_contexts_with_the_smallest_keys(world: World, n_slots: int, n: int, most_rows: int):
+    index = index_token_contexts(world.corpus, 9, occurrences(world.corpus), n, n_slots, most_rows)
     lists = [index.slot[a:b].tolist() for a, b in zip(index.indptr[:-1], index.indptr[1:], strict=True)]
     assert index_oracle(world, 9, n) == lists
 
@@ -42,7 +49,7 @@ def test_any_reading_indexes_the_contexts_with_the_smallest_keys(world: World, n
 @settings(max_examples=40)
 @given(worlds, st.integers(1, 5))
 def test_candidates_are_the_contexts_of_the_commonest_tokens(world: World, n_tokens: int):
-    index = index_token_contexts(world.corpus, 0, 4)
+    index = index_token_contexts(world.corpus, 0, occurrences(world.corpus), 4)
     rows = token_rows(world, [], range(world.n_features))
     found = find_candidates(rows, index, world.first, world.n_features, n_tokens)
     expected, lists = [], index_oracle(world, 0, 4)
@@ -57,7 +64,8 @@ def test_candidates_are_the_contexts_of_the_commonest_tokens(world: World, n_tok
 
 
 def test_five_tokens_and_64_contexts_are_the_defaults():
-    assert 64 == len(index_token_contexts(one_token_contexts(600), 0).slot)
+    corpus = one_token_contexts(600)
+    assert 64 == len(index_token_contexts(corpus, 0, occurrences(corpus)).slot)
     rows = table_of([(0, token, 9 - token, 0) for token in range(7)])
     index = TokenContexts(np.arange(15), np.arange(14) * 10)
     assert [0, 20, 40, 60, 80] == find_candidates(rows, index, 0, 1).slot.tolist()
@@ -66,7 +74,7 @@ def test_five_tokens_and_64_contexts_are_the_defaults():
 @settings(max_examples=40)
 @given(worlds, st.integers(1, 4), st.randoms(use_true_random=False))
 def test_tokens_take_turns_and_a_context_is_listed_once(world: World, k: int, random):
-    index = index_token_contexts(world.corpus, 0, 6)
+    index = index_token_contexts(world.corpus, 0, occurrences(world.corpus), 6)
     rows = token_rows(world, [], range(world.n_features))
     every = find_candidates(rows, index, world.first, world.n_features)
     silent = every.take(np.array([random.random() < 0.7 for _ in every.slot], dtype=bool))
