@@ -17,7 +17,7 @@ from tests.builders.wide_run import WideRun, build_wide_run
 from tests.e2e.command import Featlas
 from tests.e2e.serving import serving
 
-from featlas.store.columns import Cursor
+from featlas.store.paging import Cursor
 from featlas.store.session import Store
 
 PAGE = 50

@@ -130,7 +130,7 @@ class Team:
             with store.read() as session:
                 rows = session.query(JobShardRow).filter_by(job_id=job_id).all()
             held = {row.lease_owner for row in rows if row.lease_owner and row.lease_owner != job.lease_owner}
-            return next((process for owner in held if (process := _process_of(owner))), None)
+            return next((process for owner in held if (process := _holder_of(owner))), None)
 
         return self.wait(other, "nobody helps")
 
@@ -140,7 +140,7 @@ class Team:
         def found(store: Store) -> psutil.Process | None:
             owner = _unfinished(store, job_id).lease_owner
             has_blocks = any(self.featlas.home.glob(f"artifacts/job-{job_id:06d}-*/blocks/*.safetensors"))
-            return _process_of(owner) if owner and has_blocks else None
+            return _holder_of(owner) if owner and has_blocks else None
 
         return self.wait(found, "nobody has the job")
 
@@ -210,7 +210,7 @@ class TooLate(Exception):
     """The job was over before it could be disturbed."""
 
 
-def _process_of(owner: str) -> psutil.Process | None:
+def _holder_of(owner: str) -> psutil.Process | None:
     """The process that holds a lease; None where it ended since."""
     try:
         return psutil.Process(Owner.parse(owner).pid)

@@ -24,6 +24,7 @@ from featlas.core.published import published_windows, with_duplicates, with_simi
 from featlas.core.quality import QualityTotals, quality_figures
 from featlas.core.windows import WindowCounts, count_windows
 from featlas.domain import Cause, ContextBatch, FeatureFlag, SnapshotHeader, Split
+from featlas.pipeline.memory import give_back_memory
 from featlas.pipeline.plan import Plan
 from featlas.pipeline.progress import Progress, Stop
 from featlas.store.artifacts import load_block_extras, read_block_indptr, read_block_slice, save_table
@@ -182,6 +183,7 @@ def describe_run(  # the seven are the whole of what describing rests on
     ranges = choose_ranges(totals.n_events)
     for number, (first, last) in enumerate(ranges):
         stop.check()
+        give_back_memory()
         features = FeatureRange(first, totals.n_fires_excluded[first:last], totals.max_excluded[first:last])
         described = describe_features(features, _chunk_reader(plan, blocks, first, last), corpus, index, options)
         save_table(plan.folder, f"{TOKEN_TABLES}{number:06d}", vars(described.token_rows))

@@ -10,7 +10,8 @@ from featlas.errors import NotFoundError
 from featlas.query import Query, parse_query, parse_sort
 from featlas.store import search
 from featlas.store.column_cache import ColumnCache
-from featlas.store.columns import Columns, Cursor, Indices, Lookup, Page, find_matches, find_order, find_page
+from featlas.store.columns import Columns, Indices, Lookup, find_matches
+from featlas.store.paging import Cursor, Page, find_order, find_page
 from featlas.store.tables import RunRow, SnapshotRow
 
 

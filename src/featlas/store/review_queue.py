@@ -9,8 +9,9 @@ from featlas.domain import FeatureFlag, FeatureState, QueueOrder, ReviewState
 from featlas.query import Query
 from featlas.query.tree import Has, Is, read_nodes
 from featlas.store.column_cache import ColumnCache
-from featlas.store.columns import REVIEWS, Columns, Indices, Mask, StateColumns, find_order
+from featlas.store.columns import REVIEWS, Columns, Indices, Mask, StateColumns
 from featlas.store.listing import Selection, select_features
+from featlas.store.paging import find_order
 from featlas.store.read import published_snapshot
 from featlas.store.reviews import find_skipped
 from featlas.store.runs import Run

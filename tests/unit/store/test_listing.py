@@ -20,8 +20,8 @@ from featlas.query import HAS, STATES, Query, QueryError, SortKey, parse_query, 
 from featlas.query.tree import And, Between, Category, Compare, Has, Is, Node, Not, Operator, Or, Text, Token
 from featlas.store import search
 from featlas.store.column_cache import ColumnCache
-from featlas.store.columns import Cursor
 from featlas.store.listing import select_features
+from featlas.store.paging import Cursor
 from featlas.store.session import Store
 from featlas.store.tables import (
     CorpusRow,

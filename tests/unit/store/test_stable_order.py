@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from featlas.store.columns import _stable_order
+from featlas.store.paging import _stable_order
 
 
 @st.composite

@@ -11,12 +11,12 @@ from featlas.api.blocks import MEDIA_TYPE, pack_block
 from featlas.api.problems import utf16_place
 from featlas.api.surroundings import Here
 from featlas.errors import InputError, NotFoundError
-from featlas.store.columns import DEFAULT_SORT, Cursor
 from featlas.store.facets import count_facets, count_without, take_apart
 from featlas.store.label_state import read_states
 from featlas.store.library import StoredSae, fetch_run_of_sae, fetch_sae
 from featlas.store.listing import Selection, select_features
 from featlas.store.marked_contexts import read_strongest
+from featlas.store.paging import DEFAULT_SORT, Cursor
 from featlas.store.read import published_snapshot, read_features
 from featlas.store.runs import Run
 
