@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -120,9 +121,11 @@ def test_an_extraction_asked_for_over_the_web_is_the_same_as_the_commands(plante
         "null_features": 16,
         "name": "over the web",
     }
-    with serving(featlas) as server:
+    with (
+        serving(featlas) as server,
+        closing(http.client.HTTPConnection(urlsplit(server.url).netloc)) as idle,
+    ):
         api = f"{server.url}api/v1"
-        idle = http.client.HTTPConnection(urlsplit(server.url).netloc)
         assert is_answered(idle)
         began = time.monotonic()
         job = get(f"{api}/jobs", {"kind": "extraction", "spec": spec})
