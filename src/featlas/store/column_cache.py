@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from featlas.errors import NotFoundError
 from featlas.store.blobs import unpack_array
-from featlas.store.columns import REVIEWS, SOURCES, Columns, StateColumns
+from featlas.store.columns import REVIEWS, SOURCES, Columns, Kept, StateColumns
 from featlas.store.tables import FeatureColumnRow, FeatureStateRow, RunRow, SnapshotRow
 
 FLAGS = "flags"
@@ -111,8 +111,13 @@ def load_facts(session: Session, snapshot_id: int) -> dict[str, NDArray]:
 def _refreshed(session: Session, sae_id: int, kept: _Kept) -> _Kept:
     of_sae = FeatureStateRow.sae_id == sae_id
     rev = session.scalar(select(func.max(FeatureStateRow.rev)).where(of_sae))
-    if rev is None or rev <= kept.rev:
+    seen = -1 if rev is None else rev
+    if seen == kept.rev:
         return kept
+    if seen < kept.rev:
+        # This session reads the store as it was before: what it finds in texts must not be kept for others.
+        state = dataclasses.replace(kept.columns.state, found=Kept())
+        return _Kept(dataclasses.replace(kept.columns, state=state), kept.rev)
     # The first time these are all labels of the SAE: past the ORM and the enumerations' types, which cost a third more.
     rows = (
         session.connection()
@@ -131,7 +136,7 @@ def _refreshed(session: Session, sae_id: int, kept: _Kept) -> _Kept:
         .all()
     )
     state = _with_rows(kept.columns.state, rows) if rows else kept.columns.state
-    return _Kept(dataclasses.replace(kept.columns, state=state), rev)
+    return _Kept(dataclasses.replace(kept.columns, state=state), seen)
 
 
 def _with_rows(state: StateColumns, rows: Sequence[Any]) -> StateColumns:

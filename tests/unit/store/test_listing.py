@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 from tests.oracles import query_filter
 from tests.oracles.query_filter import Feature
@@ -397,6 +397,21 @@ def test_a_text_is_looked_for_once_until_somebody_says_something(world: World, m
         session.execute(update(FeatureStateRow).where(*of_one).values(search_text="law", rev=500))
     assert sorted([*before, labeled[0]]) == sorted(_select(world, cache, "law"))
     assert ["law", "law"] == asked
+
+
+def test_what_an_older_reader_finds_is_not_kept_for_others(world: World) -> None:
+    cache = ColumnCache()
+    labeled = [i for i in range(N - N_NULL) if world.features[i].semantic_label]
+    before = _select(world, ColumnCache(), "law")
+    index = next(i for i in labeled if i not in before)
+    of_one = (FeatureStateRow.sae_id == world.sae_id, FeatureStateRow.feature_index == index)
+    with world.store.read() as old:
+        old.execute(select(FeatureStateRow.rev)).all()  # from here on it reads what there is now
+        with world.store.write() as session:
+            session.execute(update(FeatureStateRow).where(*of_one).values(search_text="law", rev=500))
+        _select(world, cache, "")  # another request has seen the change
+        select_features(old, cache, world.snapshot_id, "law")
+    assert sorted([*before, index]) == sorted(_select(world, cache, "law"))
 
 
 def _select(world: World, cache: ColumnCache, text: str, **options: str) -> list[int]:
