@@ -24,11 +24,11 @@ class TokenContexts:
     """For every token and split the contexts with the smallest keys that hold the token at a counted position.
 
     List `token_id · 2 + split` is `slot[indptr[i]:indptr[i + 1]]`, smallest key first; a slot is the token's first
-    counted place in the context.
+    counted place in the context. Slots are of the smallest unsigned type that holds them: a vocabulary has millions.
     """
 
     indptr: NDArray[np.int64]
-    slot: NDArray[np.int64]
+    slot: NDArray[np.unsignedinteger]
 
 
 def index_token_contexts(
@@ -47,11 +47,12 @@ def index_token_contexts(
     longest = np.minimum(n_occurrences, n_per_token).sum(axis=0)
     part_of_token = (np.cumsum(longest) - longest) // most_rows  # ascending, so that parts are ranges of tokens
     bounds = np.concatenate([[0], np.flatnonzero(np.diff(part_of_token)) + 1, [corpus.n_vocab]])
-    n_rows, slots = [np.zeros(1, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    slot_type = np.min_scalar_type(len(corpus.token_ids))
+    n_rows, slots = [np.zeros(1, dtype=np.int64)], [np.zeros(0, dtype=slot_type)]
     for first, end in pairwise(bounds.tolist()):
         rows = _list_contexts(corpus, seed, range(first, end), n_per_token, n_slots)
         n_rows.append(np.bincount(rows.segment, minlength=2 * (end - first)))
-        slots.append(rows.slot)
+        slots.append(rows.slot.astype(slot_type))
     return TokenContexts(np.cumsum(np.concatenate(n_rows)), np.concatenate(slots))
 
 
@@ -96,7 +97,7 @@ def find_candidates(
     at = tokens[feature, split, place] * 2 + split
     length = index.indptr[at + 1] - index.indptr[at]
     repeated = np.repeat(np.arange(len(at)), length)
-    slot = index.slot[concat_ranges(index.indptr[at], length)]
+    slot = index.slot[concat_ranges(index.indptr[at], length)].astype(np.int64)
     return Candidates(feature[repeated], split[repeated], place[repeated], slot)
 
 

@@ -1,6 +1,7 @@
 """Reads activations from a causal language model at hook points, running no layer that is not needed."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,13 @@ from featlas.domain import HookPoint, Site
 from featlas.engine.hook_sites import ModuleHook, find_blocks, find_module
 from featlas.errors import ExternalError, FeatlasError, InputError, NotFoundError
 
+KERNELS_KEPT = 32  # more than the different products of one forward pass, far fewer than the batches' shapes
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def _bound_kernel_cache() -> None:
+    """Keep oneDNN from holding on to kernels of a thousand shapes of batches: what is made anew costs milliseconds."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS_KEPT))  # read at the first matrix product
 
 
 class _StopForward(Exception):
@@ -67,6 +74,7 @@ class LanguageModel:
             InputError: the folder holds no whole causal language model, or its architecture is unknown.
             ExternalError: the hub could not be reached or does not know the name.
         """
+        _bound_kernel_cache()
         from transformers import AutoModelForCausalLM
         from transformers.utils.logging import disable_progress_bar
 

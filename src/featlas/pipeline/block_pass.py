@@ -76,8 +76,8 @@ def run_blocks(
     """
     corpus = plan.corpus()
     for block in blocks:
-        save_block(plan.folder, block, read_block(plan, corpus, block, model, target, progress, stop))
         give_back_memory()
+        save_block(plan.folder, block, read_block(plan, corpus, block, model, target, progress, stop))
 
 
 def read_block(
