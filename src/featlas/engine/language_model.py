@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from featlas.domain import HookPoint, Site
 from featlas.engine.hook_sites import ModuleHook, find_blocks, find_module
+from featlas.engine.memory import give_back_memory
 from featlas.errors import ExternalError, FeatlasError, InputError, NotFoundError
 
 KERNELS_KEPT = 32  # more than the different products of one forward pass, far fewer than the batches' shapes
@@ -120,6 +121,7 @@ class LanguageModel:
         for point in set(hook_points) - self._understood:
             self._require_understood(point)
             self._understood.add(point)
+        give_back_memory()  # the last batch was of other lengths
         seen = self._read(token_ids, hook_points)
         for point, acts in seen.items():
             if not bool(torch.isfinite(acts).all()):

@@ -14,7 +14,6 @@ from featlas.engine.events import Events, find_events
 from featlas.engine.language_model import LanguageModel
 from featlas.engine.quality import reconstruction_sums
 from featlas.engine.sae import SaeParams
-from featlas.pipeline.memory import give_back_memory
 from featlas.pipeline.plan import Plan
 from featlas.pipeline.progress import Progress, Stop
 from featlas.store.artifacts import BlockArrays, save_block
@@ -76,7 +75,6 @@ def run_blocks(
     """
     corpus = plan.corpus()
     for block in blocks:
-        give_back_memory()
         save_block(plan.folder, block, read_block(plan, corpus, block, model, target, progress, stop))
 
 

@@ -24,7 +24,7 @@ from featlas.core.published import published_windows, with_duplicates, with_simi
 from featlas.core.quality import QualityTotals, quality_figures
 from featlas.core.windows import WindowCounts, count_windows
 from featlas.domain import Cause, ContextBatch, FeatureFlag, SnapshotHeader, Split
-from featlas.pipeline.memory import give_back_memory
+from featlas.engine.memory import give_back_memory
 from featlas.pipeline.plan import Plan
 from featlas.pipeline.progress import Progress, Stop
 from featlas.store.artifacts import load_block_extras, read_block_indptr, read_block_slice, save_table

@@ -20,6 +20,7 @@ from featlas.pipeline.plan_documents import Reading, describe_order, read_in_pla
 from featlas.pipeline.plan_writer import Layout, PlanWriter
 from featlas.pipeline.progress import Progress, Stop
 from featlas.pipeline.token_spool import PlannedDocument
+from featlas.sources.text_files import give_back_read_pages
 from featlas.sources.texts import list_files
 from featlas.sources.tokenizer import Tokenizer
 from featlas.specs import CheckSpec, ExtractSpec, TextSpec, TrainSpec
@@ -169,6 +170,7 @@ def make_plan(
         writer.discard()
         artifacts.discard_plan(folder)
         raise
+    give_back_read_pages()
     return load_plan(folder)
 
 

@@ -135,6 +135,11 @@ def _distinct_names(header: list[str], place: str) -> list[str]:
     return header
 
 
+def give_back_read_pages() -> None:
+    """Return the pages that Arrow keeps of the largest part of a file, once nobody holds a row of it."""
+    pa.default_memory_pool().release_unused()
+
+
 def _read_parquet(path: Path) -> Iterator[Row]:
     number = 0
     with pyarrow.parquet.ParquetFile(path) as file:
