@@ -1,6 +1,7 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -61,6 +62,12 @@ def test_candidates_are_the_contexts_of_the_commonest_tokens(world: World, n_tok
             for place, token in enumerate(tokens):
                 expected += [(f, split, place, slot) for slot in lists[2 * token + split]]
     assert expected == list(zip(found.feature, found.split, found.token_place, found.slot, strict=True))
+
+
+@pytest.mark.parametrize(("n_contexts", "expected"), [(50, np.uint8), (600, np.uint16)])
+def test_slots_are_of_the_smallest_type(n_contexts: int, expected: type):
+    corpus = one_token_contexts(n_contexts)
+    assert expected == index_token_contexts(corpus, 0, occurrences(corpus)).slot.dtype
 
 
 def test_five_tokens_and_64_contexts_are_the_defaults():
