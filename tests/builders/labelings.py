@@ -91,4 +91,4 @@ class Labelings:
 
     def labels(self, feature: int) -> list[Label]:
         with self.store.read() as session:
-            return list_labels(session, self.run.sae_id, feature)
+            return list_labels(session, fetch_state(session, self.run.sae_id, feature))

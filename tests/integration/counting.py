@@ -51,6 +51,14 @@ def count(spec: CountSpec, context: JobContext) -> dict[str, Any]:
     return {"n": spec.n, "job": context.job_id, "threads": context.threads}
 
 
+def help_count(spec: CountSpec, context: JobContext) -> int:
+    """Help, which shows by an empty file, until told to stop."""
+    Path(spec.path).touch()
+    while True:
+        context.stop.check()
+        time.sleep(0.01)
+
+
 def release(path: Path, number: int) -> None:
     """Let a count into `path` go on that stands still before the number."""
     _release_path(path, number).touch()
@@ -79,7 +87,7 @@ def _act(what: str) -> None:
             sys.exit(7)
 
 
-KINDS = {"count": Kind(CountSpec, "tests.integration.counting:count")}
+KINDS = {"count": Kind(CountSpec, "tests.integration.counting:count", "tests.integration.counting:help_count")}
 
 if __name__ == "__main__":
     sys.exit(main(kinds=KINDS))

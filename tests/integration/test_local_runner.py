@@ -450,3 +450,17 @@ def test_who_follows_a_job_whose_runner_died_is_told(bench: Bench) -> None:
         fetch_job(bench.store, job_id).state,
         list_events(bench.store, job_id)[-1].kind,
     )
+
+
+def test_a_helper_stops_where_the_job_lost_its_worker(bench: Bench) -> None:
+    job_id = bench.enqueue()
+    _, lease = jobs.claim(bench.store, Owner.of_this_process(), 60, job_id=job_id)
+    never, codes = threading.Event(), list[int]()
+    helping = threading.Thread(target=lambda: codes.append(bench.runner().help(job_id, never)))
+    helping.start()
+    bench.wait(bench.numbers.exists)
+    helping.join(1)
+    assert helping.is_alive(), "it stopped although the job is in good hands"
+    jobs.take_back(bench.store, lease)
+    helping.join(PATIENCE_S)
+    assert [0] == codes

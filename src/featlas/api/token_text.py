@@ -5,7 +5,6 @@ a grapheme become one segment, which keeps them apart for the tooltip. Lengths a
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,10 @@ from featlas.store.spans import decode_bounds, readable_token
 _GRAPHEME = regex.compile(r"\X")
 # Between two ASCII characters other than CR there is always an edge, so only what stands around others is looked at.
 _NOT_PLAIN = re.compile(r"[\0-\x7f]?[^\0-\x0c\x0e-\x7f]+(?:[\0-\x7f][^\0-\x0c\x0e-\x7f]+)*[\0-\x7f]?")
+# Nor where none of these stands, which join their neighbours (Unicode annex 29) and lie from U+0300 on.
+_JOINING = ("EX", "ZWJ", "SM", "PP", "L", "V", "T", "LV", "LVT", "RI")
+_JOINER = regex.compile("[" + "".join(rf"\p{{GCB={kind}}}" for kind in _JOINING) + "]")
+_FIRST_JOINER = 0x300
 SNIPPET_TOKENS = 8
 """Tokens on each side of the peak in a list's snippet."""
 
@@ -51,19 +54,16 @@ def mark_text(tokens: Tokens, window: range | None = None) -> TokenText:
         window = range(window.start - skipped, window.stop - skipped)
     text, starts, stops = decode_bounds(tokens.text, tokens.ends)
     segment_of, cuts = _segments(text, starts, stops)
-    units = _utf16_lengths(text)
-    ends = [units[cut] for cut in cuts]
     first, last = 0, len(cuts) - 1
     if window is not None and len(segment_of):
-        first, last = segment_of[window.start], segment_of[window.stop - 1]
-    start = cuts[first - 1] if first else 0
-    stop = cuts[last] if cuts else 0
-    offset = units[start]
+        first, last = int(segment_of[window.start]), int(segment_of[window.stop - 1])
+    start = int(cuts[first - 1]) if first else 0
+    stop = int(cuts[last]) if len(cuts) else 0
     return TokenText(
         text=text[start:stop],
-        ends=[end - offset for end in ends[first : last + 1]],
+        ends=_utf16_lengths(text[start:stop], cuts[first : last + 1] - start),
         marks=_marks(tokens, segment_of, range(first, last + 1), skipped),
-        peak_segment=segment_of[tokens.peak] - first if segment_of else 0,
+        peak_segment=int(segment_of[tokens.peak]) - first if len(segment_of) else 0,
     )
 
 
@@ -102,21 +102,24 @@ def snippet_window(peak: int) -> range:
     return range(peak - SNIPPET_TOKENS, peak + SNIPPET_TOKENS + 1)
 
 
-def _segments(text: str, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[list[int], list[int]]:
+def _segments(
+    text: str, starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The segment of each token, and the code point at which each segment ends."""
     if len(ends) == 0:
-        return [], []
-    is_shared = np.append(starts[1:] < ends[:-1], False)
-    is_cut = ~is_shared
-    if not text.isascii() or "\r" in text:
-        is_cut &= _grapheme_edges(text)[ends]
-    is_cut[-1] = True  # a text ends at a grapheme's edge
-    segment_of = np.cumsum(is_cut) - is_cut
-    return segment_of.tolist(), ends[is_cut].tolist()
+        return ends, ends
+    is_cut = np.ones(len(ends), dtype=np.bool_)  # a text ends at a grapheme's edge
+    np.greater_equal(starts[1:], ends[:-1], out=is_cut[:-1])  # or they share a character
+    is_edge = _grapheme_edges(text)
+    if is_edge is not None:
+        is_cut[:-1] &= is_edge[ends[:-1]]
+    return np.cumsum(is_cut) - is_cut, ends[is_cut]
 
 
-def _grapheme_edges(text: str) -> NDArray[np.bool_]:
-    """For every code point boundary, whether a grapheme ends there."""
+def _grapheme_edges(text: str) -> NDArray[np.bool_] | None:
+    """For every code point boundary, whether a grapheme ends there; None where one does at each."""
+    if "\r" not in text and not has_joiner(text):
+        return None
     edges = np.ones(len(text) + 1, dtype=np.bool_)
     for part in _NOT_PLAIN.finditer(text):
         edges[part.start() + 1 : part.end()] = False
@@ -125,27 +128,40 @@ def _grapheme_edges(text: str) -> NDArray[np.bool_]:
     return edges
 
 
-def _utf16_lengths(text: str) -> Sequence[int]:
-    """UTF-16 units before every code point boundary."""
+def has_joiner(text: str) -> bool:
+    """Whether a character stands there that may join a neighbour to one grapheme; CR, which joins LF, is left out."""
     if text.isascii():
-        return range(len(text) + 1)
-    code_points = np.frombuffer(text.encode("utf-32-le"), "<u4")
-    return [0, *np.cumsum(1 + (code_points > 0xFFFF)).tolist()]
+        return False
+    code_points = _code_points(text)
+    far = code_points[code_points >= _FIRST_JOINER].tobytes().decode("utf-32-le")
+    return _JOINER.search(far) is not None
 
 
-def _marks(tokens: Tokens, segment_of: list[int], segments: range, skipped: int) -> list[Mark]:
+def _code_points(text: str) -> NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le"), "<u4")
+
+
+def _utf16_lengths(text: str, ends: NDArray[np.int64]) -> list[int]:
+    """UTF-16 units before these code point boundaries."""
+    if not text.isascii() and (is_pair := _code_points(text) > 0xFFFF).any():
+        ends = ends + np.concatenate([[0], np.cumsum(is_pair)])[ends]
+    return ends.tolist()
+
+
+def _marks(tokens: Tokens, segment_of: NDArray[np.int64], segments: range, skipped: int) -> list[Mark]:
     values = dict(zip(tokens.positions.tolist(), tokens.values.tolist(), strict=True))
-    shown = sorted({*values, tokens.peak}) if segment_of else []
+    shown = sorted({*values, tokens.peak}) if len(segment_of) else []
     members: dict[int, list[TokenMark]] = {}
     for at in shown:
-        if segment_of[at] in segments:
+        segment = int(segment_of[at])
+        if segment in segments:
             member = TokenMark(
                 position=at + skipped,
                 token_id=int(tokens.token_ids[at]),
                 token=tokens.token(at),
                 value=values.get(at),
             )
-            members.setdefault(segment_of[at] - segments.start, []).append(member)
+            members.setdefault(segment - segments.start, []).append(member)
     return [Mark(segment=segment, value=_strongest(found), tokens=found) for segment, found in members.items()]
 
 

@@ -88,7 +88,7 @@ def print_labels(run_ref: str, index: int, *, as_json: bool) -> int:
     with opened() as here, here.store.read() as session:
         run = fetch_run(session, run_ref)
         labels.require_feature(session, run.sae_id, index)
-        found = labels.list_labels(session, run.sae_id, index)
+        found = labels.list_labels(session, labels.fetch_state(session, run.sae_id, index))
     if as_json:
         for label in found:
             print(json.dumps(label_to_json(label)))

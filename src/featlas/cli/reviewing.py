@@ -49,7 +49,7 @@ def print_queue(run_ref: str, query: str, *, order: str, by: str, limit: int | N
     rest = f"; the first {len(shown)} are shown, --limit N shows more" if len(shown) < len(found.ids) else ""
     skipped = f", {found.n_skipped:,} more were skipped" if found.n_skipped else ""
     sys.stderr.write(
-        f"{len(found.ids):,} of {len(found.selection.matches):,} matching features wait for a review{skipped}{rest}\n"
+        f"{len(found.ids):,} of {found.selection.n_matches:,} matching features wait for a review{skipped}{rest}\n"
     )
     return 0
 

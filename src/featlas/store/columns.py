@@ -163,14 +163,14 @@ class Columns:
         return self.facts[name]
 
 
-def find_matches(query: Query, columns: Columns, lookup: Lookup) -> Indices:
-    """The features that a query matches, ascending. Null features are left out unless the query says is:null."""
+def find_matches(query: Query, columns: Columns, lookup: Lookup) -> Mask:
+    """Which features a query matches. Null features are left out unless the query says is:null."""
     mask = np.ones(columns.n_features, dtype=np.bool_)
     if query.where is not None:
         mask = _evaluate(query.where, columns, lookup)
     if not query.shows_null:
         mask = mask & ((columns.flags & FeatureFlag.NULL) == 0)
-    return np.flatnonzero(mask)
+    return mask
 
 
 def _evaluate(node: Node, columns: Columns, lookup: Lookup) -> Mask:

@@ -51,7 +51,7 @@ def take_apart(query: Query) -> list[Condition]:
 
 def count_without(query: Query, columns: Columns, lookup: Lookup) -> list[int]:
     """For each condition how many features match the query without it."""
-    return [len(find_matches(condition.rest, columns, lookup)) for condition in take_apart(query)]
+    return [int(np.count_nonzero(find_matches(condition.rest, columns, lookup))) for condition in take_apart(query)]
 
 
 def count_facets(matches: Indices, columns: Columns) -> FacetCounts:

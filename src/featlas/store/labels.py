@@ -32,13 +32,13 @@ __all__ = [
 ]
 
 
-def list_labels(session: Session, sae_id: int, feature_index: int) -> list[Label]:
-    """Every label that a feature was ever given, newest first."""
-    of_feature = (LabelRow.sae_id == sae_id, LabelRow.feature_index == feature_index)
-    current = fetch_state(session, sae_id, feature_index).current_label_id
-    rows = session.scalars(select(LabelRow).where(*of_feature).order_by(LabelRow.id.desc()))
-    stale = stale_versions(session)
-    return [label_of(row, current, stale) for row in rows]
+def list_labels(session: Session, state: FeatureState) -> list[Label]:
+    """Every label that the feature of this state was ever given, newest first."""
+    of_feature = (LabelRow.sae_id == state.sae_id, LabelRow.feature_index == state.feature_index)
+    rows = session.scalars(select(LabelRow).where(*of_feature).order_by(LabelRow.id.desc())).all()
+    has_template = any(row.template_version_id is not None for row in rows)
+    stale = stale_versions(session) if has_template else set()
+    return [label_of(row, state.current_label_id, stale) for row in rows]
 
 
 def fetch_label(session: Session, label_id: int) -> Label:

@@ -4,6 +4,7 @@ import datetime as dt
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Select, and_, case, func, select
@@ -123,6 +124,7 @@ def count_states(session: Session, sae_ids: Collection[int]) -> dict[int, StateC
     return {sae_id: StateCounts(*(int(n) for n in counts)) for sae_id, *counts in rows}
 
 
+@cache  # every answer asks for its SAE and its run, and to write the question takes longer than to answer it
 def _saes() -> Select[SaeRow, int]:
     published = (
         select(RunRow.id)

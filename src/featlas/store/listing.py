@@ -3,6 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 
+import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -10,7 +11,7 @@ from featlas.errors import NotFoundError
 from featlas.query import Query, parse_query, parse_sort
 from featlas.store import search
 from featlas.store.column_cache import ColumnCache
-from featlas.store.columns import Columns, Indices, Lookup, find_matches
+from featlas.store.columns import Columns, Indices, Lookup, Mask, find_matches
 from featlas.store.paging import Cursor, Page, find_order, find_page
 from featlas.store.tables import RunRow, SnapshotRow
 
@@ -46,23 +47,33 @@ class StoreLookup:
 
 @dataclass(frozen=True)
 class Selection:
-    """What a query found: `matches` ascend by feature_index; `page` and `order` put them in the query's order.
+    """What a query found: `is_match` of each feature; `page` and `order` put the matches in the query's order.
 
     `lookup` answers further queries over the same snapshot, for as long as the session is open.
     """
 
     query: Query
     columns: Columns
-    matches: Indices
+    is_match: Mask
     lookup: Lookup
+
+    @property
+    def n_matches(self) -> int:
+        """How many there are."""
+        return int(np.count_nonzero(self.is_match))
+
+    @property
+    def matches(self) -> Indices:
+        """The matches, ascending by feature_index."""
+        return np.flatnonzero(self.is_match)
 
     def order(self) -> Indices:
         """All matches in order."""
-        return find_order(self.matches, self.query, self.columns)
+        return find_order(self.is_match, self.query, self.columns)
 
     def page(self, limit: int, after: Cursor | None = None) -> Page:
         """The first `limit` matches after a cursor; raises InputError for a cursor of another order."""
-        return find_page(self.matches, self.query, self.columns, limit, after)
+        return find_page(self.is_match, self.query, self.columns, limit, after)
 
 
 def select_features(

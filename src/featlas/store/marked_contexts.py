@@ -87,15 +87,10 @@ def load_contexts(session: Session, run_id: int, wanted: Iterable[int]) -> dict[
     columns = (ContextRow.document_index, ContextRow.token_offset, ContextRow.text, ContextRow.ends)
     for at in range(0, len(ordered), _CHUNK):
         of_run = (ContextRow.run_id == run_id, ContextRow.context_index.in_(ordered[at : at + _CHUNK]))
-        for row in session.execute(select(ContextRow.context_index, *columns, ContextRow.token_ids).where(*of_run)):
-            contexts[row.context_index] = StoredContext(
-                context=row.context_index,
-                document=row.document_index,
-                token_offset=row.token_offset,
-                text=row.text,
-                ends=unpack_array(row.ends, "<u4"),
-                token_ids=unpack_array(row.token_ids, "<u4"),
-            )
+        rows = session.execute(select(ContextRow.context_index, *columns, ContextRow.token_ids).where(*of_run))
+        for context, document, token_offset, text, ends, token_ids in rows:
+            unpacked = unpack_array(ends, "<u4"), unpack_array(token_ids, "<u4")
+            contexts[context] = StoredContext(context, document, token_offset, text, *unpacked)
     return contexts
 
 

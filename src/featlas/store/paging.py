@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from featlas.errors import InputError
 from featlas.query.tree import Query, SortKey
-from featlas.store.columns import Columns, Indices, Mask, among, is_known
+from featlas.store.columns import Columns, Indices, Mask, is_known
 
 DEFAULT_SORT = (SortKey("activation_frequency", is_descending=True),)
 
@@ -54,20 +54,21 @@ class Page:
     next: Cursor | None
 
 
-def find_order(matches: Indices, query: Query, columns: Columns) -> Indices:
+def find_order(is_match: Mask, query: Query, columns: Columns) -> Indices:
     """All matches in the query's order (nulls last, ties by feature_index)."""
     kept = _kept_order(query.sort or DEFAULT_SORT, columns)
     if kept is not None:
-        return kept[among(matches, columns)[kept]]
+        return kept[is_match[kept]]
+    matches = np.flatnonzero(is_match)
     keys = _sort_keys(matches, query.sort or DEFAULT_SORT, columns)
     return matches[_stable_order(keys)]  # matches ascend, so what is tied stays in the order of feature_index
 
 
-def find_page(matches: Indices, query: Query, columns: Columns, limit: int, after: Cursor | None = None) -> Page:
+def find_page(is_match: Mask, query: Query, columns: Columns, limit: int, after: Cursor | None = None) -> Page:
     """The first `limit` matches in the query's order that come after a cursor.
 
-    `matches` ascend, as `find_matches` gives them. Raises InputError for a cursor of another order. Values that changed
-    since the cursor was made move their rows, but no row is shown twice or left out for another's sake.
+    Raises InputError for a cursor of another order. Values that changed since the cursor was made move their rows, but
+    no row is shown twice or left out for another's sake.
     """
     if limit < 1:
         raise InputError(f"a page of {limit} features; expected at least 1")
@@ -77,12 +78,12 @@ def find_page(matches: Indices, query: Query, columns: Columns, limit: int, afte
     order = _kept_order(sort, columns)
     start = None if order is None else _find_start(order, sort, columns, after)
     if order is not None and start is not None:
-        found = _walk(order, start, among(matches, columns), limit + 1)
+        found = _walk(order, start, is_match, limit + 1)
     else:
-        found = _sort_out(matches, sort, columns, limit + 1, after)
+        found = _sort_out(np.flatnonzero(is_match), sort, columns, limit + 1, after)
     shown = found[:limit]
     has_more = len(found) > limit
-    return Page(len(matches), shown, _cursor(int(shown[-1]), sort, columns) if has_more else None)
+    return Page(int(np.count_nonzero(is_match)), shown, _cursor(int(shown[-1]), sort, columns) if has_more else None)
 
 
 def _kept_order(sort: tuple[SortKey, ...], columns: Columns) -> Indices | None:

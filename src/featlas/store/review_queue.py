@@ -9,7 +9,7 @@ from featlas.domain import FeatureFlag, FeatureState, QueueOrder, ReviewState
 from featlas.query import Query
 from featlas.query.tree import Has, Is, read_nodes
 from featlas.store.column_cache import ColumnCache
-from featlas.store.columns import REVIEWS, Columns, Indices, Mask, StateColumns
+from featlas.store.columns import REVIEWS, Columns, Indices, Mask, StateColumns, among
 from featlas.store.listing import Selection, select_features
 from featlas.store.paging import find_order
 from featlas.store.read import published_snapshot
@@ -55,7 +55,7 @@ def list_queue(
     waiting = matches[waits[matches]]
     skipped = np.isin(waiting, find_skipped(session, run.sae_id, reviewer) if reviewer else [])
     ids = waiting[~skipped]
-    ordered = find_order(ids, selection.query, columns) if order is QueueOrder.QUERY else _by_doubt(ids, columns)
+    ordered = _by_query(ids, selection) if order is QueueOrder.QUERY else _by_doubt(ids, columns)
     return ReviewQueue(snapshot_id, selection, ordered, int(skipped.sum()))
 
 
@@ -75,6 +75,10 @@ def _asks_for_unlabeled(query: Query) -> bool:
         or (isinstance(node, Has) and node.name == "label")
         for node in read_nodes(query.where)
     )
+
+
+def _by_query(ids: Indices, selection: Selection) -> Indices:
+    return find_order(among(ids, selection.columns), selection.query, selection.columns)
 
 
 def _by_doubt(ids: Indices, columns: Columns) -> Indices:

@@ -4,6 +4,7 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -165,6 +166,7 @@ def _made_name(session: Session, sae_id: int, uid: str) -> str:
     return f"{slug[:200]}-{uid[-6:]}"
 
 
+@cache  # as in the library: it is the same question each time
 def _runs() -> Select[RunRow, SaeRow, str, str, SnapshotRow]:
     return (
         select(RunRow, SaeRow, ModelRow.name, CorpusRow.name, SnapshotRow)

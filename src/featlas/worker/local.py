@@ -115,16 +115,24 @@ class LocalRunner:
             return None
 
     def help(self, job_id: int, hand_back: threading.Event) -> int:
-        """Let a process help with a job that runs elsewhere, until there is nothing to help with; its exit code."""
+        """Let a process help with a job that runs elsewhere, until there is nothing to help with; its exit code.
+
+        It stops as well where the job waits in the queue because its worker died: then hands are missing for the job.
+        """
         with self._started("help", job_id) as child:
             while child.poll() is None:
-                if not hand_back.wait(POLL_S):
+                if not (hand_back.wait(POLL_S) or self._is_queued(job_id)):
                     continue
                 child.send_signal(HAND_BACK)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(self._grace_s)
                 break  # what still runs then is killed
         return child.returncode
+
+    def _is_queued(self, job_id: int) -> bool:
+        with contextlib.suppress(DatabaseUnreachable):
+            return fetch_job(self._store, job_id).state is JobState.QUEUED
+        return False
 
     def _run_to_rest(self, job: Job, orders: "_Orders", on_update: OnUpdate) -> Job:
         with working_on(job):

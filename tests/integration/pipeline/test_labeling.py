@@ -48,7 +48,7 @@ def labels_of(bench: Workbench, run: Run) -> dict[int, list[tuple[Any, ...]]]:
         return {
             index: [
                 (found.source, found.semantic_label, found.evidence_hash)
-                for found in list_labels(session, run.sae_id, index)
+                for found in list_labels(session, fetch_state(session, run.sae_id, index))
             ]
             for index in range(run.n_features)
         }
@@ -68,7 +68,7 @@ def test_flags_get_no_label_and_the_rest_an_answer(bench: Workbench, run: Run):
     assert found[:2] == (LabelSource.RULE, 'the token " the"')
     with bench.store.read() as session:
         state = fetch_state(session, run.sae_id, ONE_TOKEN)
-        stored = list_labels(session, run.sae_id, ONE_TOKEN)[0]
+        stored = list_labels(session, fetch_state(session, run.sae_id, ONE_TOKEN))[0]
     assert (state.semantic_label, state.label_source) == ('the token " the"', LabelSource.RULE)
     assert (stored.evidence_run_id, stored.provider, stored.status) == (run.id, "lexical", LabelStatus.LABELED)
 

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from featlas.api.schemas import TokenText
-from featlas.api.token_text import Tokens, mark_text, snippet_window
+from featlas.api.token_text import Tokens, has_joiner, mark_text, snippet_window
 
 FAMILY = "👩‍👩‍👧‍👦"
 
@@ -62,6 +62,13 @@ def test_a_grapheme_is_never_cut(whole: str):
     assert segments(found) == ["x", whole, "y"]
     (mark,) = found.marks
     assert len(mark.tokens) == len(whole)
+
+
+def test_what_no_joiner_stands_in_has_edges_everywhere():
+    others = (chr(code) for code in range(0x80, 0x110000) if not 0xD800 <= code < 0xE000)
+    foreign = "".join(other for other in others if not has_joiner(other))
+    assert len(foreign) > 1_000_000
+    assert len(regex.findall(r"\X", foreign)) == len(foreign)
 
 
 def test_a_window_keeps_positions_of_the_whole():

@@ -65,7 +65,7 @@ class Bench:
 
     def labels(self, feature: int = 0) -> list[Label]:
         with self.store.read() as session:
-            return list_labels(session, self.sae_id, feature)
+            return list_labels(session, fetch_state(session, self.sae_id, feature))
 
     def newest(self, feature: int = 0) -> Label:
         return self.labels(feature)[0]

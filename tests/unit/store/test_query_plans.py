@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from tests.builders.stored_runs import OCCURRENCES, make_header, make_run, register_inputs
 from tests.conftest import DATABASES
 
-from featlas.domain import FailureCause, JobState
+from featlas.domain import FailureCause, FeatureState, JobState
 from featlas.store import job_views, label_state, labelings, machine_labels, read, responses, reviews, runs, search
 from featlas.store.bulk import insert_rows
 from featlas.store.column_cache import _Kept, _refreshed
@@ -192,7 +192,7 @@ QUERIES: dict[str, tuple[Callable[[Session], object], str]] = {
         lambda s: search.find_text(s, 1, "tribunal"),
         "VIRTUAL TABLE|ix_feature_state_search_text_trgm",
     ),
-    "labels of a feature": (lambda s: list_labels(s, 1, 77), "ix_labels_sae_id_feature_index"),
+    "labels of a feature": (lambda s: list_labels(s, FeatureState(1, 77)), "ix_labels_sae_id_feature_index"),
     "newest answers about features": (
         lambda s: machine_labels._read_newest(s, 1, range(0, N, 20)),
         "ix_labels_sae_id_feature_index",

@@ -35,9 +35,8 @@ def feature(sae: str, feature_index: int, here: Here, run: RunRef = None) -> sch
         profile = fetch_profile(session, snapshot_id, feature_index)
         bands = read_example_bands(session, snapshot_id, feature_index)
         marked = read_marked(session, of_run.id, [(band, range(N_FIRST)) for band in bands])
-        labels = shapes.feature_labels(
-            fetch_state(session, of_sae.id, feature_index), list_labels(session, of_sae.id, feature_index)
-        )
+        state = fetch_state(session, of_sae.id, feature_index)
+        labels = shapes.feature_labels(state, list_labels(session, state))
     frequency = stats.intervals.get("activation_frequency")
     shown = [shapes.band_examples(band, found) for band, found in zip(bands, marked, strict=True)]
     return schemas.Feature(

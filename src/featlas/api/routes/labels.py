@@ -20,7 +20,7 @@ def list_labels(sae: str, feature_index: Annotated[int, Path(ge=0, lt=2**31)], h
     with here.store.read() as session:
         sae_id = fetch_sae(session, sae).id
         state = labels.fetch_state(session, sae_id, feature_index)
-        return shapes.feature_labels(state, labels.list_labels(session, sae_id, feature_index))
+        return shapes.feature_labels(state, labels.list_labels(session, state))
 
 
 @router.post("/saes/{sae}/features/{feature_index}/labels", status_code=201)
@@ -79,4 +79,4 @@ def mark_favorite(sae: str, feature_index: int, mark: schemas.FavoriteMark, here
 
 def _with_history(here: Here, state: FeatureState) -> schemas.FeatureLabels:
     with here.store.read() as session:
-        return shapes.feature_labels(state, labels.list_labels(session, state.sae_id, state.feature_index))
+        return shapes.feature_labels(state, labels.list_labels(session, state))

@@ -52,7 +52,7 @@ def queue(  # a query string has as many parameters as it has
         snapshot=found.snapshot_id,
         query=read_query(q, found.selection),
         order=order,
-        n_matches=len(found.selection.matches),
+        n_matches=found.selection.n_matches,
         n_waiting=len(found.ids),
         n_skipped=found.n_skipped,
         ids=found.ids[:limit].tolist(),
@@ -140,4 +140,4 @@ def _take(here: Here, sae_id: int, feature_index: int, step: schemas.NewReview, 
 def _with_history(here: Here, found: Reviewed) -> schemas.Reviewed:
     state = found.state
     with here.store.read() as session:
-        return shapes.reviewed(found, list_labels(session, state.sae_id, state.feature_index))
+        return shapes.reviewed(found, list_labels(session, state))
