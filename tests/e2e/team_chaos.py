@@ -4,7 +4,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class TeamChaos:
     spec: ExtractSpec
     expected: tuple[dict[str, bytes], dict[str, list[Any]]]
     chance: random.Random
-    slowest_recovery_s: float = 0.0
+    recoveries_s: list[float] = field(default_factory=list)
 
     def round(self, begin: "Beginning", disturbances: "Sequence[Disturbance]") -> str:
         """Do the extraction, disturbed; says what happened, in one line. TooLate where it was over before."""
@@ -46,7 +46,7 @@ class TeamChaos:
             time.sleep(self.chance.uniform(0, MOST_PAUSE_S))
             disturb(self, job_id)
         recovery_s = self.team.wait_for_recovery(job_id)
-        self.slowest_recovery_s = max(self.slowest_recovery_s, recovery_s)
+        self.recoveries_s.append(recovery_s)
         job = self.team.wait_for_end(job_id)
         assert job.state is JobState.SUCCEEDED, (job.error_class, job.error_message, self.team.told())
         self.team.assert_same(self.expected, job_id)
