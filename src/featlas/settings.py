@@ -28,6 +28,11 @@ class Settings(BaseSettings):
         description="URL of the broker that wakes workers, as redis://host:6379/0; empty means that jobs run on this"
         " machine.",
     )
+    artifacts_url: str = Field(
+        default="",
+        description="Where machines without a shared folder pass each other the files of runs: an fsspec URL, as"
+        " s3://bucket/featlas; empty means that FEATLAS_HOME/artifacts is this machine's alone or shared itself.",
+    )
     database_connections: int = Field(
         default=40,
         ge=2,

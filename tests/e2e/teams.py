@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -38,12 +39,16 @@ WORKER = (sys.executable, "-m", "featlas.cli.main", "worker")
 
 @dataclass
 class Team:
-    """Servers, a home that all share, and workers that may be killed and started again."""
+    """Servers, a home that all share, and workers that may be killed and started again.
+
+    Where there is a `place`, each worker has a home of its own, and they pass files by way of it.
+    """
 
     postgres: PrivatePostgres
     redis: RedisServer
     featlas: Featlas
     folder: Path
+    place: Path | None = None
     workers: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
     @property
@@ -57,11 +62,20 @@ class Team:
             with (self.folder / "workers.log").open("ab") as log:
                 self.workers.append(
                     subprocess.Popen(
-                        [*WORKER, *arguments], env=self.featlas.environment(), stdout=log, stderr=log, cwd=self.folder
+                        [*WORKER, *arguments], env=self._environment(), stdout=log, stderr=log, cwd=self.folder
                     )
                 )
         pids = {worker.pid for worker in self.workers}
         self.wait(lambda store: pids <= {worker.pid for worker in _listed(store)}, "the workers did not start")
+
+    def _environment(self) -> dict[str, str]:
+        own = {} if self.place is None else {"FEATLAS_HOME": tempfile.mkdtemp(prefix="machine-", dir=self.folder)}
+        return {**self.featlas.environment(), **own}
+
+    @property
+    def artifacts(self) -> Path:
+        """Where all files of runs are to be found."""
+        return self.place or self.featlas.home / "artifacts"
 
     def enqueue(self, spec: ExtractSpec) -> int:
         """Queue a job and ring for it, as the API does."""
@@ -139,7 +153,7 @@ class Team:
 
         def found(store: Store) -> psutil.Process | None:
             owner = _unfinished(store, job_id).lease_owner
-            has_blocks = any(self.featlas.home.glob(f"artifacts/job-{job_id:06d}-*/blocks/*.safetensors"))
+            has_blocks = any(self.artifacts.glob(f"job-{job_id:06d}-*/blocks/*.safetensors"))
             return _holder_of(owner) if owner and has_blocks else None
 
         return self.wait(found, "nobody has the job")
@@ -150,7 +164,7 @@ class Team:
             job = fetch_job(store, job_id)
             assert job.state is JobState.SUCCEEDED, (job.error_class, job.error_message, self.told())
             assert job.result is not None
-            (folder,) = self.featlas.home.glob(f"artifacts/job-{job_id:06d}-*")
+            (folder,) = self.artifacts.glob(f"job-{job_id:06d}-*")
             return read_files(folder), read_published(store, job.result["run"])
 
     def assert_same(self, expected: tuple[dict[str, bytes], dict[str, list[Any]]], job_id: int) -> None:
@@ -231,8 +245,8 @@ def _listed(store: Store) -> list[Any]:
 
 
 @contextmanager
-def running_team(folder: Path, n_workers: int) -> Iterator[Team]:
-    """A team of so many workers; everything stops at the end."""
+def running_team(folder: Path, n_workers: int, *, place: Path | None = None) -> Iterator[Team]:
+    """A team of so many workers, with a folder that all share but for a `place`; everything stops at the end."""
     with ExitStack() as cleanup:
         postgres = cleanup.enter_context(private_postgres())
         server = cleanup.enter_context(running_redis())
@@ -243,7 +257,9 @@ def running_team(folder: Path, n_workers: int) -> Iterator[Team]:
             "FEATLAS_LEASE_S": str(LEASE_S),
             "OMP_NUM_THREADS": "1",
         }
-        team = Team(postgres, server, Featlas(folder / "home", settings), folder)
+        if place is not None:
+            settings["FEATLAS_ARTIFACTS_URL"] = place.as_uri()
+        team = Team(postgres, server, Featlas(folder / "home", settings), folder, place)
         os.makedirs(team.featlas.home, exist_ok=True)
         cleanup.callback(team.stop)
         team.start_workers(n_workers)

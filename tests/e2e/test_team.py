@@ -3,6 +3,8 @@
 import contextlib
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -94,6 +96,25 @@ def test_it_ends_the_same_although(
     said = in_time(lambda: chaos.round(begin, disturbances))
     with capsys.disabled():
         print(f"\nseed {seed_of_commit()}: {said}")
+
+
+def test_machines_without_a_shared_folder_pass_files_by_a_place(
+    chaos: TeamChaos, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Two of three die, with what they made of it in folders of their own; a server that has nothing shows it all."""
+    with running_team(tmp_path, N_WORKERS, place=tmp_path / "place") as team:
+        apart = replace(chaos, team=team, recoveries_s=[])
+        deaths = (acts.a_worker_killed_mid_shard, acts.the_jobs_worker_killed)
+        said = in_time(lambda: apart.round(acts.asked_for, deaths))
+        *_, job_folder = sorted(path.name for path in team.artifacts.iterdir())
+        assert len(list(tmp_path.glob(f"machine-*/artifacts/{job_folder}"))) > 1
+        with serving(team.featlas) as server:
+            (sae,) = ask(f"{server.url}api/v1/saes")
+            shown = ask(f"{server.url}api/v1/saes/{sae['uid']}/documents/3?feature=0")
+            assert shown["n_tokens"] > 0
+            assert ask(f"{server.url}readyz")["checks"]["shared artifacts"] == "ok"
+    with capsys.disabled():
+        print(f"\n{said}")
 
 
 def test_the_rounds_leave_no_kind_out():

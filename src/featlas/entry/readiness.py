@@ -9,17 +9,20 @@ from featlas.errors import ConflictError, FeatlasError
 from featlas.settings import Settings
 from featlas.store.readiness import require_ready
 from featlas.store.session import Store
+from featlas.store.shared_artifacts import require_shared_place
 from featlas.worker.broker import require_broker
 
 _LIMIT_S = 2
 
 
 def readiness_checks(settings: Settings, store: Store) -> Mapping[str, Callable[[], str]]:
-    """By name: the database, the folder of artifacts and, where there is one, the broker."""
+    """By name: the database, the folder of artifacts and, where they are set, the place it shares and the broker."""
     checks: dict[str, Callable[[], str]] = {
         "database": partial(_check_database, store),
         "artifacts": partial(_check_folder, settings.artifacts_path),
     }
+    if settings.artifacts_url:
+        checks["shared artifacts"] = _check_shared_place
     if settings.broker_url:
         checks["broker"] = partial(_check_broker, settings.broker_url)
     return checks
@@ -43,6 +46,14 @@ def _check_folder(path: Path) -> str:
         probe.write_bytes(b"ready")
         probe.unlink()
     except OSError:
+        return "cannot be written"
+    return ""
+
+
+def _check_shared_place() -> str:
+    try:
+        require_shared_place()
+    except FeatlasError:
         return "cannot be written"
     return ""
 

@@ -15,6 +15,7 @@ from featlas.pipeline.registry import KINDS, Kind
 from featlas.settings import Settings
 from featlas.specs import QUEUES
 from featlas.store.session import Store
+from featlas.store.shared_artifacts import share_artifacts
 from featlas.worker.local import LocalRunner
 from featlas.worker.rounds import Team
 from featlas.worker.run_job import Workplace, die_with_parent, help_job, run_job, step_back
@@ -89,12 +90,14 @@ def make_doorbell(settings: Settings) -> "CeleryDoorbell":
 
 
 def load_settings() -> Settings:
-    """The settings of the environment; raises InputError for a value that is not allowed."""
+    """The settings of the environment, put in force where they hold for the process; InputError for a wrong value."""
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         wrong = (f"FEATLAS_{str(e['loc'][0]).upper()} = {e['input']!r}: {e['msg'].lower()}" for e in error.errors())
         raise InputError("; ".join(wrong)) from error
+    share_artifacts(settings.artifacts_path, settings.artifacts_url)
+    return settings
 
 
 def workplace(settings: Settings) -> Workplace:

@@ -37,7 +37,14 @@ from featlas.pipeline.registry import JobContext
 from featlas.pipeline.sharing import blocks_to_make
 from featlas.sources.tokenizer import Tokenizer
 from featlas.specs import ExtractSpec
-from featlas.store.artifacts import artifact_name, has_plan, list_finished_blocks, remove_leftovers
+from featlas.store.artifacts import (
+    artifact_name,
+    has_plan,
+    list_artifacts,
+    list_finished_blocks,
+    remove_artifacts,
+    remove_leftovers,
+)
 from featlas.store.registry import (
     CorpusFacts,
     DocumentFacts,
@@ -50,6 +57,7 @@ from featlas.store.registry import (
     register_tokenizer,
 )
 from featlas.store.runs import Run, RunFacts, create_run, find_pending_runs
+from featlas.store.shared_artifacts import require_shared_place
 from featlas.store.snapshots import SnapshotWriter, discard_run
 
 PARTIAL_EVERY_S = 300.0
@@ -78,6 +86,7 @@ def run_extraction(spec: ExtractSpec, context: JobContext) -> dict[str, Any]:
         JobCancelled, JobPaused: asked to stop; the blocks made so far are kept.
     """
     started = time.monotonic()
+    require_shared_place()
     file = open_sae(spec)
     tokenizer = open_tokenizer(spec, context.cache_path)
     spec_hash = extraction_hash(spec)
@@ -104,9 +113,9 @@ def _discard_other_inputs(folder: Path, spec_hash: str, context: JobContext) -> 
     for run in pending:
         if run.spec_hash != spec_hash:
             discard_run(context.store, run.id, context.guard)
-    for other in context.artifacts_path.glob(artifact_name("*", context.job_id)):
+    for other in list_artifacts(context.artifacts_path, artifact_name("*", context.job_id)):
         if other != folder:
-            shutil.rmtree(other, ignore_errors=True)
+            remove_artifacts(other)
 
 
 def _settle(  # the whole of what a run begins with
@@ -122,7 +131,7 @@ def _settle(  # the whole of what a run begins with
         plan = load_plan(folder) if has_plan(folder) else _make_plan(spec, tokenizer, opened, folder, context)
         target, check = settle_target(spec, plan, model, opened, context.progress)
     except (InputError, NotFoundError):
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_artifacts(folder)
         raise
     return plan, target, check
 

@@ -13,7 +13,7 @@ from featlas.pipeline.progress import StopFlag
 from featlas.pipeline.registry import JobContext
 from featlas.pipeline.sharing import EitherStop, held
 from featlas.specs import ExtractSpec
-from featlas.store.artifacts import artifact_name, block_path, has_plan, list_tables
+from featlas.store.artifacts import artifact_name, has_block, has_plan, list_tables
 from featlas.store.runs import find_pending_runs
 from featlas.store.shards import Shard, claim_shard
 
@@ -37,7 +37,8 @@ def help_extraction(spec: ExtractSpec, context: JobContext) -> int:
     if not has_plan(folder) or "target" not in list_tables(folder):
         raise ConflictError(
             f"this machine cannot help with job {context.job_id}: {folder} holds no plan of it; expected texts, SAE,"
-            " model and artifacts under the same paths as where the job runs, on a folder that all share"
+            " model and artifacts under the same paths as where the job runs, on a folder that all share, or the same"
+            " FEATLAS_ARTIFACTS_URL"
         )
     opened: _Opened | None = None
     n_made = 0
@@ -77,7 +78,7 @@ def _require_same_recipe(context: JobContext, model: LanguageModel) -> None:
 
 
 def _make(shard: Shard, opened: _Opened, context: JobContext, flag: StopFlag) -> int:
-    todo = [block for block in shard.blocks if not block_path(opened.plan.folder, block).exists()]
+    todo = [block for block in shard.blocks if not has_block(opened.plan.folder, block)]
     stop = EitherStop(context.stop, flag)
     run_blocks(opened.plan, todo, opened.model, opened.target, context.progress, stop)
     return len(todo)

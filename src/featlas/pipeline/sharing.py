@@ -16,7 +16,7 @@ from featlas.errors import ConflictError, DatabaseUnreachable
 from featlas.pipeline.plan import Plan
 from featlas.pipeline.progress import Stop, StopFlag
 from featlas.pipeline.registry import JobContext, Sharing
-from featlas.store.artifacts import block_path, list_finished_blocks
+from featlas.store.artifacts import has_block, list_finished_blocks
 from featlas.store.session import Store
 from featlas.store.shards import (
     Shard,
@@ -89,7 +89,7 @@ class _Shared:
         flag = StopFlag()
         with held(self.context.store, shard, self.sharing.lease_s, flag):
             for block in shard.blocks:
-                if block_path(self.plan.folder, block).exists():
+                if has_block(self.plan.folder, block):
                     self._count_once(block, todo)
                 else:
                     yield block

@@ -10,11 +10,13 @@ The plan appears by one rename once it is complete; a block or table file likewi
 """
 
 import contextlib
+import fnmatch
 import functools
 import json
 import logging
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -26,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featlas.errors import ConflictError, ExternalError, NotFoundError
+from featlas.store import shared_artifacts
 from featlas.store.atomic_files import TEMPORARY_SUFFIX, disk_errors_named, sync_folder, write_atomically
 from featlas.store.tensor_files import TensorFile, open_tensors, save_tensors
 
@@ -63,7 +66,23 @@ def plan_path(folder: Path) -> Path:
 
 
 def has_plan(folder: Path) -> bool:
-    """Whether the run's plan is complete."""
+    """Whether the run's plan is complete; one that another machine made is fetched."""
+    return plan_path(folder).is_dir() or _take_plan(folder)
+
+
+def _take_plan(folder: Path) -> bool:
+    """Fetch a plan from the shared place, which gets its record last."""
+    names = shared_artifacts.list_there(plan_path(folder))
+    if _RECORD_FILE not in names:
+        return False
+    fetched = folder / f"plan.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
+    try:
+        for name in names:
+            shared_artifacts.take(plan_path(folder) / name, into=fetched / name)
+        with contextlib.suppress(OSError):  # somebody else was faster
+            fetched.rename(plan_path(folder))
+    finally:
+        shutil.rmtree(fetched, ignore_errors=True)
     return plan_path(folder).is_dir()
 
 
@@ -89,6 +108,9 @@ def publish_plan(folder: Path, record: Mapping[str, Any]) -> None:
     with disk_errors_named(plan_path(folder)):
         os.replace(partial, plan_path(folder))
         sync_folder(folder)
+    made = sorted(plan_path(folder).iterdir(), key=lambda path: (path.name == _RECORD_FILE, path.name))
+    for path in made:
+        shared_artifacts.give(path)
 
 
 def discard_plan(folder: Path) -> None:
@@ -105,10 +127,12 @@ def _partial_path(folder: Path) -> Path:
 def load_plan_record(folder: Path) -> dict[str, Any]:
     """plan.json; raises NotFoundError where there is no complete plan, ExternalError where it is damaged."""
     path = plan_path(folder) / _RECORD_FILE
+    if not has_plan(folder):
+        raise NotFoundError(f"no plan in {folder}; a run's artifact folder was expected")
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError as error:
-        raise NotFoundError(f"no plan in {folder}; a run's artifact folder was expected") from error
+        raise NotFoundError(f"no {_RECORD_FILE} in {folder}; a run's artifact folder was expected") from error
     except ValueError as error:
         raise ExternalError(f"{path} is damaged ({error}); run the extraction again") from error
 
@@ -182,6 +206,13 @@ def save_block(folder: Path, index: int, arrays: BlockArrays) -> None:
         )
     tensors |= {_QUALITY_PREFIX + name: np.asarray(array, dtype=np.float64) for name, array in arrays.quality.items()}
     save_tensors(block_path(folder, index), tensors, {"block": str(index)})
+    shared_artifacts.give(block_path(folder, index))
+
+
+def has_block(folder: Path, index: int) -> bool:
+    """Whether a block's file is there; one that another machine made is fetched."""
+    path = block_path(folder, index)
+    return path.exists() or shared_artifacts.take(path)
 
 
 def _as_dtype(name: str, array: NDArray, dtype: type) -> NDArray:
@@ -195,9 +226,11 @@ def _as_dtype(name: str, array: NDArray, dtype: type) -> NDArray:
 def list_finished_blocks(folder: Path, *, verify: bool = True) -> list[int]:
     """Blocks whose file is whole, ascending; a damaged file is left out with a logged warning.
 
+    What other machines made is fetched first.
     verify=False looks at sizes and headers only, which is enough to follow progress but not to resume from.
     """
     finished = []
+    shared_artifacts.take_all(folder / "blocks")
     for path in sorted((folder / "blocks").glob("*.safetensors")):
         match = _BLOCK_NAME.match(path.name)
         if match is None:
@@ -259,6 +292,8 @@ def _open_block(folder: Path, index: int) -> TensorFile:
 
 def _open_whole(path: Path, when_missing: str) -> TensorFile:
     try:
+        if not path.exists():
+            shared_artifacts.take(path)
         state = path.stat()
         return _open_unchanged(path, state.st_mtime_ns, state.st_ino)
     except FileNotFoundError as error:
@@ -284,16 +319,31 @@ def table_path(folder: Path, name: str) -> Path:
 def save_table(folder: Path, name: str, arrays: Mapping[str, NDArray]) -> None:
     """Write a table of named arrays atomically, in the place of an older one."""
     save_tensors(table_path(folder, name), arrays, {"table": name})
+    shared_artifacts.give(table_path(folder, name))
 
 
 def open_table(folder: Path, name: str) -> TensorFile:
     """A table whose arrays are read by name, whole or by rows; raises NotFoundError where there is none."""
+    shared_artifacts.refresh(table_path(folder, name))  # a partial snapshot's are written anew
     return _open_whole(table_path(folder, name), f"no table {name} in {folder}")
 
 
 def list_tables(folder: Path) -> list[str]:
-    """Names of the tables there are, sorted."""
+    """Names of the tables there are, sorted; those of other machines are fetched."""
+    shared_artifacts.take_all(folder / "tables")
     return sorted(path.stem for path in (folder / "tables").glob("[!.]*.safetensors"))
+
+
+def list_artifacts(root: Path, name: str) -> list[Path]:
+    """The artifact folders whose name fits a pattern, here or in the shared place."""
+    there = fnmatch.filter(shared_artifacts.list_there(root), name)
+    return sorted({*root.glob(name), *(root / found for found in there)})
+
+
+def remove_artifacts(folder: Path) -> None:
+    """Remove all files of a run, here and in the shared place."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shared_artifacts.drop(folder)
 
 
 def remove_leftovers(folder: Path, *, older_than_s: float = 600.0) -> int:

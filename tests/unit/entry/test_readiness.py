@@ -11,6 +11,7 @@ from featlas.entry.readiness import readiness_checks
 from featlas.settings import Settings
 from featlas.store.database import make_engine, parse_url
 from featlas.store.session import Store
+from featlas.store.shared_artifacts import share_artifacts
 
 
 def _reasons(settings: Settings, store: Store) -> dict[str, str]:
@@ -67,3 +68,17 @@ def sqlite_store(sqlite_template: Path, tmp_path: Path) -> Iterator[Store]:
     store = Store.open(f"sqlite:///{path}")
     yield store
     store.close()
+
+
+def test_a_shared_place_is_ready_where_files_can_be_written(sqlite_store: Store, tmp_path: Path):
+    place = tmp_path / "place"
+    settings = Settings(home=tmp_path, artifacts_url=place.as_uri())
+    share_artifacts(settings.artifacts_path, settings.artifacts_url)
+    try:
+        place.mkdir()
+        assert _reasons(settings, sqlite_store)["shared artifacts"] == ""
+        place.rmdir()
+        place.write_text("no folder")
+        assert _reasons(settings, sqlite_store)["shared artifacts"] == "cannot be written"
+    finally:
+        share_artifacts(settings.artifacts_path, "")

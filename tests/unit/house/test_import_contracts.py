@@ -35,6 +35,7 @@ VIOLATIONS = {
     "home-llm": ("explain.planted", "import openai"),
     "home-columnar": ("store.planted", "import pyarrow"),
     "home-safetensors": ("engine.planted", "import safetensors"),
+    "home-fsspec": ("exchange.planted", "import fsspec"),
     "home-metrics": ("entry.planted", "import prometheus_client"),
     "home-terminal": ("pipeline.planted", "from rich.console import Console"),
 }
