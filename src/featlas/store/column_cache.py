@@ -1,6 +1,7 @@
 """Columns as they are read from the database, kept in memory for as long as they hold."""
 
 import dataclasses
+import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import String, cast, func, select, type_coerce
+from sqlalchemy import Select, String, cast, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from featlas.errors import NotFoundError
@@ -39,11 +40,7 @@ class ColumnCache:
         Facts are read once; of the state only rows whose `rev` is beyond the last one seen are read, so writers of
         `feature_state` draw `rev` from one ascending count per SAE. Raises NotFoundError for an unknown snapshot.
         """
-        found = session.execute(
-            select(RunRow.sae_id, SnapshotRow.created_at)
-            .join(RunRow, RunRow.id == SnapshotRow.run_id)
-            .where(SnapshotRow.id == snapshot_id)
-        ).one_or_none()
+        found = session.execute(_snapshots().where(SnapshotRow.id == snapshot_id)).one_or_none()
         if found is None:
             raise NotFoundError(f"there is no snapshot {snapshot_id}; `featlas runs` lists what there is")
         key = (snapshot_id, found.created_at.isoformat())
@@ -55,9 +52,9 @@ class ColumnCache:
                 if kept is None:
                     facts = load_facts(session, snapshot_id)
                     flags = facts.pop(FLAGS).astype(np.uint32, copy=False)
-                    columns = Columns(facts, flags, StateColumns.empty(len(flags)))
-                    kept = self._keep(key, _refreshed(session, found.sae_id, _Kept(columns, rev=-1)))
-        return self._keep(key, _refreshed(session, found.sae_id, kept)).columns
+                    columns = Columns(found.sae_id, facts, flags, StateColumns.empty(len(flags)))
+                    kept = self._keep(key, _refreshed(session, _Kept(columns, rev=-1), found.rev))
+        return self._keep(key, _refreshed(session, kept, found.rev)).columns
 
     def _find(self, key: "_Key") -> "_Kept | None":
         with self._lock:
@@ -108,9 +105,16 @@ def load_facts(session: Session, snapshot_id: int) -> dict[str, NDArray]:
     return facts
 
 
-def _refreshed(session: Session, sae_id: int, kept: _Kept) -> _Kept:
-    of_sae = FeatureStateRow.sae_id == sae_id
-    rev = session.scalar(select(func.max(FeatureStateRow.rev)).where(of_sae))
+@functools.cache  # each answer asks this
+def _snapshots() -> Select[*tuple[Any, ...]]:
+    """Of each snapshot the SAE, its birthday, and the newest `rev` of the SAE's feature state."""
+    newest = select(func.max(FeatureStateRow.rev)).where(FeatureStateRow.sae_id == RunRow.sae_id)
+    columns = (RunRow.sae_id, SnapshotRow.created_at, newest.correlate(RunRow).scalar_subquery().label("rev"))
+    return select(*columns).join(RunRow, RunRow.id == SnapshotRow.run_id)
+
+
+def _refreshed(session: Session, kept: _Kept, rev: int | None) -> _Kept:
+    of_sae = FeatureStateRow.sae_id == kept.columns.sae_id
     seen = -1 if rev is None else rev
     if seen == kept.rev:
         return kept

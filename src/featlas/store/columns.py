@@ -137,6 +137,7 @@ class Columns:
     `orders` keeps all features sorted by a fact: to sort a million for each page would take longer than all else.
     """
 
+    sae_id: int
     facts: Mapping[str, NDArray]
     flags: NDArray[np.uint32]
     state: StateColumns

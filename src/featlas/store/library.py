@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, and_, case, func, select
+from sqlalchemy import ScalarSelect, Select, and_, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
 from featlas.domain import LabelSource, ReviewState, RunState, SaeOrigin
 from featlas.errors import ConflictError, InputError, NotFoundError
-from featlas.store.runs import Run, fetch_run
-from featlas.store.tables import FeatureStateRow, ModelRow, RunRow, SaeRow
+from featlas.store.runs import Run, fetch_run, run_of, run_rows
+from featlas.store.tables import FeatureStateRow, ModelRow, RunRow, SaeRow, SnapshotRow
 
 _UID_PREFIX = re.compile(r"[0-9a-f-]{8,36}")
 _NAMES_SHOWN = 5
@@ -95,6 +95,17 @@ def fetch_sae(session: Session, ref: str) -> StoredSae:
     raise NotFoundError(f"there is no SAE {ref!r}; {known}")
 
 
+def fetch_sae_and_run(session: Session, ref: str, run: str | None) -> tuple[StoredSae, Run]:
+    """An SAE and a run of it, as `fetch_sae` and `fetch_run_of_sae` find them; most are found by one question."""
+    if run is None:
+        found = session.execute(_newest_runs(), {"uid": ref.lower()}).one_or_none()
+        if found is not None:
+            newest, sae, *_ = found
+            return _sae_of((sae, newest.id)), run_of(found)
+    of_sae = fetch_sae(session, ref)
+    return of_sae, fetch_run_of_sae(session, of_sae, run)
+
+
 def fetch_run_of_sae(session: Session, sae: StoredSae, ref: str | None) -> Run:
     """The named run, or the newest finished one of the SAE.
 
@@ -124,9 +135,19 @@ def count_states(session: Session, sae_ids: Collection[int]) -> dict[int, StateC
     return {sae_id: StateCounts(*(int(n) for n in counts)) for sae_id, *counts in rows}
 
 
-@cache  # every answer asks for its SAE and its run, and to write the question takes longer than to answer it
+@cache
 def _saes() -> Select[SaeRow, int]:
-    published = (
+    return select(SaeRow, _newest_run())
+
+
+@cache
+def _newest_runs() -> Select[RunRow, SaeRow, str, str, SnapshotRow]:
+    return run_rows().where(SaeRow.uid == bindparam("uid"), RunRow.id == _newest_run())
+
+
+def _newest_run() -> ScalarSelect[int]:
+    """The id of the newest published run of an SAE, finished ones first."""
+    return (
         select(RunRow.id)
         .where(RunRow.sae_id == SaeRow.id, RunRow.current_snapshot_id.is_not(None))
         .order_by((RunRow.state == RunState.FINISHED).desc(), RunRow.finished_at.desc(), RunRow.id.desc())
@@ -134,7 +155,6 @@ def _saes() -> Select[SaeRow, int]:
         .correlate(SaeRow)
         .scalar_subquery()
     )
-    return select(SaeRow, published)
 
 
 def _sae_of(found: Any) -> StoredSae:

@@ -4,7 +4,6 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from featlas.errors import NotFoundError
@@ -13,7 +12,6 @@ from featlas.store import search
 from featlas.store.column_cache import ColumnCache
 from featlas.store.columns import Columns, Indices, Lookup, Mask, find_matches
 from featlas.store.paging import Cursor, Page, find_order, find_page
-from featlas.store.tables import RunRow, SnapshotRow
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,5 @@ def select_features(
     query = parse_query(text, fields=columns.fields)
     if sort:
         query = dataclasses.replace(query, sort=parse_sort(sort, fields=columns.fields))
-    of_snapshot = select(RunRow.sae_id).join(SnapshotRow, SnapshotRow.run_id == RunRow.id)
-    sae_id = session.scalars(of_snapshot.where(SnapshotRow.id == snapshot_id)).one()
-    lookup = StoreLookup(session, snapshot_id, sae_id)
+    lookup = StoreLookup(session, snapshot_id, columns.sae_id)
     return Selection(query, columns, find_matches(query, columns, lookup), lookup)

@@ -115,44 +115,44 @@ def fetch_run(session: Session, ref: int | str) -> Run:
     """
     text = str(ref)
     if text.isdecimal() and len(text) < 20 and int(text) < 2**63:
-        found = session.execute(_runs().where(RunRow.id == int(text))).one_or_none()
+        found = session.execute(run_rows().where(RunRow.id == int(text))).one_or_none()
         if found is not None:
-            return _run_of(found)
-    found = session.execute(_runs().where(RunRow.name == text)).one_or_none()
+            return run_of(found)
+    found = session.execute(run_rows().where(RunRow.name == text)).one_or_none()
     if found is not None:
-        return _run_of(found)
+        return run_of(found)
     return _fetch_by_uid(session, text)
 
 
 def list_runs(session: Session, *, limit: int | None = None, before_id: int | None = None) -> list[Run]:
     """Runs, newest first; a page goes on below the id `before_id`."""
-    statement = _runs().order_by(RunRow.id.desc()).limit(limit)
+    statement = run_rows().order_by(RunRow.id.desc()).limit(limit)
     if before_id is not None:
         statement = statement.where(RunRow.id < before_id)
-    return [_run_of(found) for found in session.execute(statement)]
+    return [run_of(found) for found in session.execute(statement)]
 
 
 def find_runs(session: Session, spec_hash: str) -> list[Run]:
     """Runs of exactly this spec, newest first."""
-    statement = _runs().where(RunRow.spec_hash == spec_hash).order_by(RunRow.id.desc())
-    return [_run_of(found) for found in session.execute(statement)]
+    statement = run_rows().where(RunRow.spec_hash == spec_hash).order_by(RunRow.id.desc())
+    return [run_of(found) for found in session.execute(statement)]
 
 
 def find_pending_runs(session: Session, job_id: int) -> list[Run]:
     """Runs that this job began and has not finished, newest first."""
     of_job = (RunRow.extraction_job_id == job_id, RunRow.state == RunState.PENDING)
-    return [_run_of(found) for found in session.execute(_runs().where(*of_job).order_by(RunRow.id.desc()))]
+    return [run_of(found) for found in session.execute(run_rows().where(*of_job).order_by(RunRow.id.desc()))]
 
 
 def _fetch_by_uid(session: Session, text: str) -> Run:
     found = []
     if _UID_PREFIX.fullmatch(text.lower()):
-        statement = _runs().where(RunRow.uid.startswith(text.lower())).order_by(RunRow.id).limit(_NAMES_SHOWN)
+        statement = run_rows().where(RunRow.uid.startswith(text.lower())).order_by(RunRow.id).limit(_NAMES_SHOWN)
         found = session.execute(statement).all()
     if len(found) == 1:
-        return _run_of(found[0])
+        return run_of(found[0])
     if found:
-        uids = ", ".join(_run_of(row).uid for row in found)
+        uids = ", ".join(run_of(row).uid for row in found)
         raise InputError(f"several runs have a uid that starts with {text!r}: {uids}; give more of it")
     names = session.scalars(select(RunRow.name).order_by(RunRow.id.desc()).limit(_NAMES_SHOWN)).all()
     known = f"the newest runs are {', '.join(names)}" if names else "there are no runs yet; `featlas extract` makes one"
@@ -166,8 +166,9 @@ def _made_name(session: Session, sae_id: int, uid: str) -> str:
     return f"{slug[:200]}-{uid[-6:]}"
 
 
-@cache  # as in the library: it is the same question each time
-def _runs() -> Select[RunRow, SaeRow, str, str, SnapshotRow]:
+@cache  # every answer asks for its run, and to write the question takes longer than to answer it
+def run_rows() -> Select[RunRow, SaeRow, str, str, SnapshotRow]:
+    """All runs with what `run_of` needs of them."""
     return (
         select(RunRow, SaeRow, ModelRow.name, CorpusRow.name, SnapshotRow)
         .join(SaeRow, SaeRow.id == RunRow.sae_id)
@@ -177,7 +178,8 @@ def _runs() -> Select[RunRow, SaeRow, str, str, SnapshotRow]:
     )
 
 
-def _run_of(found: Any) -> Run:
+def run_of(found: Any) -> Run:
+    """A row of `run_rows` as a run."""
     row, sae, model, corpus, snapshot = found
     return Run(
         id=row.id,

@@ -58,6 +58,7 @@ class Store:
             pool_size=n_kept,
             max_overflow=n_connections - n_kept,
             pool_timeout=BUSY_TIMEOUT_S,
+            pool_use_lifo=True,  # the one used last has pages, catalogue and prepared statements at hand
         )
         try:
             _require_head(engine)

@@ -15,7 +15,7 @@ from tests.conftest import DATABASES
 from featlas.domain import FailureCause, FeatureState, JobState
 from featlas.store import job_views, label_state, labelings, machine_labels, read, responses, reviews, runs, search
 from featlas.store.bulk import insert_rows
-from featlas.store.column_cache import _Kept, _refreshed
+from featlas.store.column_cache import _Kept, _refreshed, _snapshots
 from featlas.store.columns import Columns, StateColumns
 from featlas.store.label_state import read_states
 from featlas.store.labels import list_labels
@@ -35,6 +35,7 @@ from featlas.store.tables import (
     LlmResponseRow,
     ReviewActionRow,
     Row,
+    SnapshotRow,
     label_search_text,
 )
 
@@ -173,8 +174,9 @@ def ask_examples(session: Session) -> None:
 
 
 def ask_changes(session: Session) -> None:
-    none = Columns({}, np.zeros(N, dtype=np.uint32), StateColumns.empty(N))
-    _refreshed(session, 1, _Kept(none, rev=N - 20))
+    none = Columns(1, {}, np.zeros(N, dtype=np.uint32), StateColumns.empty(N))
+    found = session.execute(_snapshots().where(SnapshotRow.id == newest(session)[1])).one()
+    _refreshed(session, _Kept(none, rev=N - 20), found.rev)
 
 
 def ask_of_sae(session: Session) -> None:

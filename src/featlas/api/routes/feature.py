@@ -14,7 +14,7 @@ from featlas.errors import InputError, NotFoundError
 from featlas.store.documents import read_stretch
 from featlas.store.feature_profile import fetch_profile
 from featlas.store.labels import fetch_state, list_labels
-from featlas.store.library import fetch_run_of_sae, fetch_sae
+from featlas.store.library import fetch_sae_and_run
 from featlas.store.marked_contexts import read_marked
 from featlas.store.read import fetch_stats, published_snapshot, read_example_bands
 
@@ -28,8 +28,7 @@ N_FIRST = 8
 def feature(sae: str, feature_index: int, here: Here, run: RunRef = None) -> schemas.Feature:
     """Everything of one feature: counts with denominators, intervals, shapes, tokens, examples and labels."""
     with here.store.read() as session:
-        of_sae = fetch_sae(session, sae)
-        of_run = fetch_run_of_sae(session, of_sae, run)
+        of_sae, of_run = fetch_sae_and_run(session, sae, run)
         snapshot_id, header = published_snapshot(of_run)
         stats = fetch_stats(session, of_run, feature_index, facts=here.columns.load(session, snapshot_id).facts)
         profile = fetch_profile(session, snapshot_id, feature_index)
@@ -84,7 +83,7 @@ def examples(
 ) -> schemas.BandExamples:
     """More examples of one band, in order."""
     with here.store.read() as session:
-        of_run = fetch_run_of_sae(session, fetch_sae(session, sae), run)
+        _, of_run = fetch_sae_and_run(session, sae, run)
         snapshot_id, _ = published_snapshot(of_run)
         stats = fetch_stats(session, of_run, feature_index, facts=here.columns.load(session, snapshot_id).facts)
         bands = {found.band: found for found in read_example_bands(session, snapshot_id, stats.feature_index)}
@@ -107,7 +106,7 @@ def document(
 ) -> schemas.Document:
     """A stretch of a document as the run read it, with a feature's activations in it."""
     with here.store.read() as session:
-        of_run = fetch_run_of_sae(session, fetch_sae(session, sae), run)
+        _, of_run = fetch_sae_and_run(session, sae, run)
         if first >= 2**31:
             raise InputError(f"no document has {first} tokens; expected a smaller offset")
         stretch = read_stretch(session, here.artifacts_path, of_run, document, feature, range(first, first + n))

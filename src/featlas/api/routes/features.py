@@ -11,9 +11,10 @@ from featlas.api.blocks import MEDIA_TYPE, pack_block
 from featlas.api.problems import utf16_place
 from featlas.api.surroundings import Here
 from featlas.errors import InputError, NotFoundError
+from featlas.store.columns import Columns
 from featlas.store.facets import count_facets, count_without, take_apart
 from featlas.store.label_state import read_states
-from featlas.store.library import StoredSae, fetch_run_of_sae, fetch_sae
+from featlas.store.library import StoredSae, fetch_sae_and_run
 from featlas.store.listing import Selection, select_features
 from featlas.store.marked_contexts import read_strongest
 from featlas.store.paging import DEFAULT_SORT, Cursor
@@ -47,7 +48,7 @@ def features(  # a query string has as many parameters as it has
             query=read_query(q, selection),
             n_matches=page.n_matches,
             n_features=of_run.n_features,
-            items=_rows(here, session, of_sae, of_run, page.feature_index.tolist()),
+            items=_rows(session, of_sae, of_run, selection.columns, page.feature_index.tolist()),
             next=page.next.encode() if page.next else None,
         )
 
@@ -56,12 +57,12 @@ def features(  # a query string has as many parameters as it has
 def rows(sae: str, asked: schemas.RowsRequest, here: Here, run: RunRef = None) -> schemas.FeatureRows:
     """Some features by index, in the order asked for."""
     with here.store.read() as session:
-        of_sae = fetch_sae(session, sae)
-        of_run = fetch_run_of_sae(session, of_sae, run)
+        of_sae, of_run = fetch_sae_and_run(session, sae, run)
         wrong = [index for index in asked.feature_indices if not 0 <= index < 2**31]
         if wrong:
             raise InputError(f"there is no feature {wrong[0]}; expected indices from 0")
-        return schemas.FeatureRows(items=_rows(here, session, of_sae, of_run, asked.feature_indices))
+        held = here.columns.load(session, published_snapshot(of_run)[0])
+        return schemas.FeatureRows(items=_rows(session, of_sae, of_run, held, asked.feature_indices))
 
 
 @router.get("/matches", response_class=Response, responses={200: {"content": {MEDIA_TYPE: {}}}})
@@ -80,7 +81,7 @@ def matches(  # a query string has as many parameters as it has
     with here.store.read() as session:
         of_sae, of_run, snapshot_id, selection = _select(here, session, sae, run, q, sort)
         order = selection.order().astype("<u4")
-        first = _rows(here, session, of_sae, of_run, order[:rows].tolist())
+        first = _rows(session, of_sae, of_run, selection.columns, order[:rows].tolist())
     header: dict[str, Any] = {
         "snapshot": snapshot_id,
         "run": of_run.id,
@@ -102,7 +103,7 @@ def columns(
 ) -> Response:
     """Columns of a snapshot, one number per feature (null features last); they never change, so keep them."""
     with here.store.read() as session:
-        of_run = fetch_run_of_sae(session, fetch_sae(session, sae), run)
+        _, of_run = fetch_sae_and_run(session, sae, run)
         snapshot_id, header = published_snapshot(of_run)
         tag = _tag(here.store.url.database, of_run.uid, snapshot_id, names)
         cache = {"ETag": tag, "Cache-Control": "no-cache"}  # the run in the address may get a newer snapshot
@@ -140,22 +141,20 @@ def _select(
     here: Here, session, sae: str, run: str | None, q: str, sort: str = ""
 ) -> tuple[StoredSae, Run, int, Selection]:
     """What a query is asked of, the number of its published snapshot, and what it matches there."""
-    of_sae = fetch_sae(session, sae)
-    of_run = fetch_run_of_sae(session, of_sae, run)
+    of_sae, of_run = fetch_sae_and_run(session, sae, run)
     snapshot_id, _ = published_snapshot(of_run)
     return of_sae, of_run, snapshot_id, select_features(session, here.columns, snapshot_id, q, sort=sort)
 
 
-def _rows(here: Here, session, sae: StoredSae, run: Run, indices: list[int]) -> list[schemas.FeatureRow]:
+def _rows(session, sae: StoredSae, run: Run, held: Columns, indices: list[int]) -> list[schemas.FeatureRow]:
     snapshot_id, _ = published_snapshot(run)
     if not indices:
         return []
     states = read_states(session, sae.id, indices)
     strongest = dict(read_strongest(session, run.id, snapshot_id, indices))
-    facts = here.columns.load(session, snapshot_id).facts
     return [
         shapes.feature_row(stats, states.get(stats.feature_index), strongest.get(stats.feature_index))
-        for stats in read_features(session, run, indices, facts=facts, n_top_tokens=shapes.N_TOKENS_IN_ROW)
+        for stats in read_features(session, run, indices, facts=held.facts, n_top_tokens=shapes.N_TOKENS_IN_ROW)
     ]
 
 
