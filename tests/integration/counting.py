@@ -53,10 +53,15 @@ def count(spec: CountSpec, context: JobContext) -> dict[str, Any]:
 
 def help_count(spec: CountSpec, context: JobContext) -> int:
     """Help, which shows by an empty file, until told to stop."""
-    Path(spec.path).touch()
+    helping_path(Path(spec.path)).touch()
     while True:
         context.stop.check()
         time.sleep(0.01)
+
+
+def helping_path(path: Path) -> Path:
+    """The file that shows that somebody helps with the count into `path`."""
+    return path.with_name(f"{path.name}.help")
 
 
 def release(path: Path, number: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.integration.counting import CountSpec, release
+from tests.integration.counting import CountSpec, helping_path, release
 
 from featlas.domain import JobState
 from featlas.errors import (
@@ -452,15 +452,40 @@ def test_who_follows_a_job_whose_runner_died_is_told(bench: Bench) -> None:
     )
 
 
-def test_a_helper_stops_where_the_job_lost_its_worker(bench: Bench) -> None:
+def _help_in_thread(bench: Bench, job_id: int, hand_back: threading.Event) -> tuple[threading.Thread, list[int]]:
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(bench.runner().help(job_id, hand_back)), daemon=True)
+    thread.start()
+    bench.wait(lambda: helping_path(bench.numbers).exists())
+    return thread, codes
+
+
+def test_who_helps_takes_the_job_where_it_lost_its_worker(bench: Bench) -> None:
     job_id = bench.enqueue()
     _, lease = jobs.claim(bench.store, Owner.of_this_process(), 60, job_id=job_id)
-    never, codes = threading.Event(), list[int]()
-    helping = threading.Thread(target=lambda: codes.append(bench.runner().help(job_id, never)))
-    helping.start()
-    bench.wait(bench.numbers.exists)
-    helping.join(1)
-    assert helping.is_alive(), "it stopped although the job is in good hands"
+    thread, codes = _help_in_thread(bench, job_id, threading.Event())
+    thread.join(1)
+    assert thread.is_alive(), "it stopped although the job is in good hands"
     jobs.take_back(bench.store, lease)
-    helping.join(PATIENCE_S)
-    assert [0] == codes
+    thread.join(PATIENCE_S)
+    assert ([0], JobState.SUCCEEDED) == (codes, fetch_job(bench.store, job_id).state)
+    bench.assert_counted(5)
+
+
+def test_who_helps_goes_on_where_another_was_quicker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = bench.enqueue()
+    jobs.claim(bench.store, Owner.of_this_process(), 60, job_id=job_id)
+    seen: list[bool] = []
+
+    def sees_it_queued_once(_runner: LocalRunner, _job_id: int) -> bool:
+        seen.append(len(seen) == 0)
+        return seen[-1]
+
+    monkeypatch.setattr(LocalRunner, "_is_queued", sees_it_queued_once)
+    hand_back = threading.Event()
+    thread, codes = _help_in_thread(bench, job_id, hand_back)
+    bench.wait(lambda: len(seen) > 3)
+    assert thread.is_alive()
+    hand_back.set()
+    thread.join(PATIENCE_S)
+    assert ([0], JobState.RUNNING) == (codes, fetch_job(bench.store, job_id).state)

@@ -11,21 +11,25 @@ writer took back tells nothing, as if it had not been written.
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby, islice
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, select, update
+from sqlalchemy import Select, bindparam, case, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from featlas.domain import FeatureState, LabelSource, LabelStatus, ReviewState
 from featlas.errors import ConflictError, NotFoundError
 from featlas.store.bulk import insert_rows
+from featlas.store.index_ranges import are_neighbours, bind_among, is_among
 from featlas.store.plain import to_json_text
 from featlas.store.tables import FeatureStateRow, LabelRow, SaeRow, label_search_text
 
 _CHUNK = 500
 _FEW = 20
+_STATE_FIELDS = tuple(FeatureState.__dataclass_fields__)
+_FLAGS = _STATE_FIELDS.index("lint_flags")
 _SETTLED = (
     "semantic_label",
     "category_label",
@@ -243,22 +247,22 @@ def fetch_state(session: Session, sae_id: int, feature_index: int) -> FeatureSta
 def read_states(session: Session, sae_id: int, features: Sequence[int]) -> dict[int, FeatureState]:
     """The states of these features by index; those of which nobody has said anything are left out."""
     found: dict[int, FeatureState] = {}
-    names = list(FeatureState.__dataclass_fields__)
-    flags = names.index("lint_flags")
     for at in range(0, len(features), _CHUNK):
         chunk = features[at : at + _CHUNK]
-        first, last = min(chunk), max(chunk)
-        # A run of neighbours is a range, which both databases read straight from the key.
-        is_range = last - first + 1 == len(chunk)
-        index = FeatureStateRow.feature_index
-        among = index.between(first, last) if is_range else index.in_(chunk)
-        columns = [getattr(FeatureStateRow, name) for name in names]
-        for row in session.execute(select(*columns).where(FeatureStateRow.sae_id == sae_id, among)):
+        asked = _states(are_neighbours=are_neighbours(chunk))
+        for row in session.execute(asked, {"sae": sae_id, **bind_among(chunk)}):
             values = list(row)  # by place: a page waits for this, and names cost as much as the query
-            values[flags] = tuple(values[flags])
+            values[_FLAGS] = tuple(values[_FLAGS])
             state = FeatureState(*values)
             found[state.feature_index] = state
     return found
+
+
+@cache
+def _states(*, are_neighbours: bool) -> Select[*tuple[Any, ...]]:
+    columns = [getattr(FeatureStateRow, name) for name in _STATE_FIELDS]
+    among = is_among(FeatureStateRow.feature_index, are_neighbours=are_neighbours)
+    return select(*columns).where(FeatureStateRow.sae_id == bindparam("sae"), among)
 
 
 def list_chosen_by_people(session: Session, sae_id: int) -> list[int]:

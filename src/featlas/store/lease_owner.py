@@ -44,6 +44,14 @@ class Owner:
         return self.host == _this_host()
 
     @property
+    def is_child_of_this_process(self) -> bool:
+        """Whether the process that calls started it."""
+        try:
+            return self.is_on_this_host and psutil.Process(self.pid).ppid() == os.getpid()
+        except psutil.NoSuchProcess:
+            return False
+
+    @property
     def is_known_dead(self) -> bool:
         """Whether it certainly ended: on this host, and no process of its pid and start runs. Zombies are dead."""
         if not self.is_on_this_host:

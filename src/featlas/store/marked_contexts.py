@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from featlas.domain import Band, ExampleBand, Split
@@ -64,15 +65,7 @@ def read_strongest(
     """The strongest example of each of these features that has one."""
     bands = []
     for at in range(0, len(indices), _CHUNK):
-        rows = session.execute(
-            select(
-                FeatureActivationsRow.feature_index, FeatureActivationsRow.n_in_band, FeatureActivationsRow.data
-            ).where(
-                FeatureActivationsRow.snapshot_id == snapshot_id,
-                FeatureActivationsRow.feature_index.in_(indices[at : at + _CHUNK]),
-                FeatureActivationsRow.band == str(Band.TOP),
-            )
-        )
+        rows = session.execute(_top_bands(), {"snapshot": snapshot_id, "indices": indices[at : at + _CHUNK]})
         bands += [unpack_examples(content, index, str(Band.TOP), n_in_band) for index, n_in_band, content in rows]
     marked = read_marked(session, run_id, [(band, range(1)) for band in bands])
     for band, found in zip(bands, marked, strict=True):
@@ -80,14 +73,28 @@ def read_strongest(
             yield band.feature_index, found[0]
 
 
+@cache
+def _top_bands() -> Select[int, int, bytes]:
+    row = FeatureActivationsRow
+    among = row.feature_index.in_(bindparam("indices", expanding=True))
+    of_snapshot = (row.snapshot_id == bindparam("snapshot"), among, row.band == str(Band.TOP))
+    return select(row.feature_index, row.n_in_band, row.data).where(*of_snapshot)
+
+
+@cache
+def _contexts() -> Select[int, int, int, bytes, bytes, bytes]:
+    row = ContextRow
+    columns = (row.context_index, row.document_index, row.token_offset, row.text, row.ends, row.token_ids)
+    among = row.context_index.in_(bindparam("contexts", expanding=True))
+    return select(*columns).where(row.run_id == bindparam("run"), among)
+
+
 def load_contexts(session: Session, run_id: int, wanted: Iterable[int]) -> dict[int, StoredContext]:
     """Stored contexts of a run by their index."""
     ordered = sorted(wanted)
     contexts = {}
-    columns = (ContextRow.document_index, ContextRow.token_offset, ContextRow.text, ContextRow.ends)
     for at in range(0, len(ordered), _CHUNK):
-        of_run = (ContextRow.run_id == run_id, ContextRow.context_index.in_(ordered[at : at + _CHUNK]))
-        rows = session.execute(select(ContextRow.context_index, *columns, ContextRow.token_ids).where(*of_run))
+        rows = session.execute(_contexts(), {"run": run_id, "contexts": ordered[at : at + _CHUNK]})
         for context, document, token_offset, text, ends, token_ids in rows:
             unpacked = unpack_array(ends, "<u4"), unpack_array(token_ids, "<u4")
             contexts[context] = StoredContext(context, document, token_offset, text, *unpacked)

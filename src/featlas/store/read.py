@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from featlas.domain import (
@@ -24,6 +25,7 @@ from featlas.domain import (
 )
 from featlas.errors import ConflictError, NotFoundError
 from featlas.store.blobs import unpack_array, unpack_examples, unpack_sparse
+from featlas.store.index_ranges import are_neighbours, bind_among, is_among
 from featlas.store.runs import Run
 from featlas.store.spans import decode_spans
 from featlas.store.tables import ContextRow, FeatureActivationsRow, FeatureColumnRow, FeatureRow
@@ -91,13 +93,16 @@ def read_features(
 
 def read_example_bands(session: Session, snapshot_id: int, feature_index: int) -> list[ExampleBand]:
     """The published examples of one feature as arrays: top, octaves from the strongest, uniform, then contrasts."""
-    rows = session.execute(
-        select(FeatureActivationsRow.band, FeatureActivationsRow.n_in_band, FeatureActivationsRow.data).where(
-            FeatureActivationsRow.snapshot_id == snapshot_id, FeatureActivationsRow.feature_index == feature_index
-        )
-    )
+    rows = session.execute(_bands(), {"snapshot": snapshot_id, "index": feature_index})
     bands = [unpack_examples(content, feature_index, band, n_in_band) for band, n_in_band, content in rows]
     return sorted(bands, key=_band_order)
+
+
+@cache
+def _bands() -> Select[str, int, bytes]:
+    row = FeatureActivationsRow
+    of_feature = (row.snapshot_id == bindparam("snapshot"), row.feature_index == bindparam("index"))
+    return select(row.band, row.n_in_band, row.data).where(*of_feature)
 
 
 class _Derived:
@@ -121,10 +126,12 @@ def published_snapshot(run: Run) -> tuple[int, SnapshotHeader]:
 
 
 def _read_rows(session: Session, snapshot_id: int, indices: Sequence[int]) -> Iterable[Any]:
-    first, last = min(indices), max(indices)
-    # A run of neighbours is a range, which both databases read straight from the key.
-    is_range = last - first + 1 == len(indices)
-    among = FeatureRow.feature_index.between(first, last) if is_range else FeatureRow.feature_index.in_(indices)
+    asked = _rows(are_neighbours=are_neighbours(indices))
+    return session.execute(asked, {"snapshot": snapshot_id, **bind_among(indices)})
+
+
+@cache
+def _rows(*, are_neighbours: bool) -> Select[*tuple[Any, ...]]:
     columns = (
         FeatureRow.feature_index,
         FeatureRow.n_fires,
@@ -137,7 +144,8 @@ def _read_rows(session: Session, snapshot_id: int, indices: Sequence[int]) -> It
         FeatureRow.intervals,
         FeatureRow.top_tokens,
     )
-    return session.execute(select(*columns).where(FeatureRow.snapshot_id == snapshot_id, among))
+    among = is_among(FeatureRow.feature_index, are_neighbours=are_neighbours)
+    return select(*columns).where(FeatureRow.snapshot_id == bindparam("snapshot"), among)
 
 
 def _load_derived(session: Session, snapshot_id: int, few: list[int] | None) -> _Derived:

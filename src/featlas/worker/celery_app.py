@@ -140,10 +140,9 @@ def _register(app: Celery, team: Team, runner: LocalRunner, stop: threading.Even
             team.wake(job_id, done.queue)
 
     def help_with(job_id: int) -> None:
-        """Help with a job, if there is something to help with, and do it where its own worker is lost meanwhile."""
+        """Help with a job, if there is something to help with."""
         if not stop.is_set() and has_free_shard(team.store, job_id):
             runner.help(job_id, stop)
-            work(job_id)
 
     app.task(name=WORK)(work)
     app.task(name=HELP)(help_with)

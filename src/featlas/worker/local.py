@@ -117,22 +117,34 @@ class LocalRunner:
     def help(self, job_id: int, hand_back: threading.Event) -> int:
         """Let a process help with a job that runs elsewhere, until there is nothing to help with; its exit code.
 
-        It stops as well where the job waits in the queue because its worker died: then hands are missing for the job.
+        Where the job goes back to the queue because its worker died, this one takes it, if no other is quicker.
         """
         with self._started("help", job_id) as child:
             while child.poll() is None:
-                if not (hand_back.wait(POLL_S) or self._is_queued(job_id)):
-                    continue
-                child.send_signal(HAND_BACK)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.wait(self._grace_s)
-                break  # what still runs then is killed
+                if hand_back.wait(POLL_S):
+                    child.send_signal(HAND_BACK)
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        child.wait(self._grace_s)
+                    break  # what still runs then is killed
+                if self._is_queued(job_id):
+                    self._take_over(job_id, child, hand_back)
         return child.returncode
 
     def _is_queued(self, job_id: int) -> bool:
         with contextlib.suppress(DatabaseUnreachable):
             return fetch_job(self._store, job_id).state is JobState.QUEUED
         return False
+
+    def _take_over(self, job_id: int, helping: "subprocess.Popen[bytes]", hand_back: threading.Event) -> None:
+        """Do a job; who helps with it works on until we have it, or goes on where somebody else has."""
+
+        def see(row: Job) -> None:
+            if row.lease_owner and Owner.parse(row.lease_owner).is_child_of_this_process:
+                helping.send_signal(HAND_BACK)
+
+        with contextlib.suppress(ConflictError, DatabaseUnreachable):
+            self._run_to_rest(fetch_job(self._store, job_id), _Orders(hand_back=hand_back), see)
+            helping.send_signal(HAND_BACK)  # where we had it for too short a time to be seen
 
     def _run_to_rest(self, job: Job, orders: "_Orders", on_update: OnUpdate) -> Job:
         with working_on(job):
