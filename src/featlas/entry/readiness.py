@@ -22,7 +22,7 @@ def readiness_checks(settings: Settings, store: Store) -> Mapping[str, Callable[
         "artifacts": partial(_check_folder, settings.artifacts_path),
     }
     if settings.artifacts_url:
-        checks["shared artifacts"] = _check_shared_place
+        checks["shared artifacts"] = partial(_check_shared_place, settings.artifacts_path)
     if settings.broker_url:
         checks["broker"] = partial(_check_broker, settings.broker_url)
     return checks
@@ -50,9 +50,9 @@ def _check_folder(path: Path) -> str:
     return ""
 
 
-def _check_shared_place() -> str:
+def _check_shared_place(path: Path) -> str:
     try:
-        require_shared_place()
+        require_shared_place(path)
     except FeatlasError:
         return "cannot be written"
     return ""

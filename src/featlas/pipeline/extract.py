@@ -86,7 +86,7 @@ def run_extraction(spec: ExtractSpec, context: JobContext) -> dict[str, Any]:
         JobCancelled, JobPaused: asked to stop; the blocks made so far are kept.
     """
     started = time.monotonic()
-    require_shared_place()
+    require_shared_place(context.artifacts_path)
     file = open_sae(spec)
     tokenizer = open_tokenizer(spec, context.cache_path)
     spec_hash = extraction_hash(spec)

@@ -34,7 +34,8 @@ class _Place:
         return _connect(self.url)[0]
 
 
-_place: _Place | None = None
+_places: dict[Path, _Place] = {}
+"""By the folder whose files are passed on."""
 
 
 def share_artifacts(root: Path, url: str) -> None:
@@ -42,27 +43,31 @@ def share_artifacts(root: Path, url: str) -> None:
 
     Set once per process, as logging is: which functions write a run's files does not depend on who reads them.
     """
-    global _place  # noqa: PLW0603
-    _place = _Place(root.absolute(), url) if url else None
+    if url:
+        _places[root.absolute()] = _Place(root.absolute(), url)
+    else:
+        _places.pop(root.absolute(), None)
 
 
 def _place_of(path: Path) -> _Place | None:
     """Where this file or folder is passed on, if it is; a plan for training, for example, lies elsewhere."""
-    is_shared = _place is not None and path.absolute().is_relative_to(_place.root)
-    return _place if is_shared else None
+    whole = path.absolute()
+    return next((place for root, place in _places.items() if whole.is_relative_to(root)), None)
 
 
-def require_shared_place() -> None:
-    """Write a small file to the shared place and remove it, where one is set.
+def require_shared_place(root: Path) -> None:
+    """Write a small file to the place that passes on the files below `root`, if there is one, and remove it.
 
     Raises InputError where the URL is of a kind that is not known or not installed, ExternalError where it refuses.
     """
-    if _place is not None:
-        name = _place.there(_place.root / f".ready-{secrets.token_hex(4)}")
-        with _failures_named("written"):
-            _place.files.makedirs(name.rpartition("/")[0], exist_ok=True)
-            _place.files.pipe_file(name, b"ready")
-            _place.files.rm_file(name)
+    place = _place_of(root)
+    if place is None:
+        return
+    name = place.there(root / f".ready-{secrets.token_hex(4)}")
+    with _failures_named("written"):
+        place.files.makedirs(name.rpartition("/")[0], exist_ok=True)
+        place.files.pipe_file(name, b"ready")
+        place.files.rm_file(name)
 
 
 def give(path: Path) -> None:

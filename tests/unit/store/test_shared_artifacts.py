@@ -20,12 +20,16 @@ Switch = Callable[[str], Path]
 def on(tmp_path: Path) -> Iterator[Switch]:
     """Be on a machine: the run's folder there."""
 
+    been: list[str] = []
+
     def switch(machine: str) -> Path:
+        been.append(machine)
         shared_artifacts.share_artifacts(tmp_path / machine, f"file://{tmp_path}/between")
         return tmp_path / machine / NAME
 
     yield switch
-    shared_artifacts.share_artifacts(tmp_path, "")
+    for machine in been:
+        shared_artifacts.share_artifacts(tmp_path / machine, "")
 
 
 def save_plan(folder: Path) -> None:
@@ -130,24 +134,24 @@ def test_a_place_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     shared_artifacts.share_artifacts(tmp_path, "carrier-pigeon://coop/7")
     try:
         with pytest.raises(InputError, match=r"FEATLAS_ARTIFACTS_URL.*carrier-pigeon.*s3://bucket"):
-            shared_artifacts.require_shared_place()
+            shared_artifacts.require_shared_place(tmp_path)
     finally:
         shared_artifacts.share_artifacts(tmp_path, "")
 
 
 def test_a_place_is_known_to_be_ready_by_writing(on: Switch, tmp_path: Path) -> None:
-    on("one")
-    shared_artifacts.require_shared_place()
+    root = on("one").parent
+    shared_artifacts.require_shared_place(root)
     assert list((tmp_path / "between").iterdir()) == []
     (tmp_path / "between").rmdir()
     (tmp_path / "between").write_text("a file in the way")
     with pytest.raises(ExternalError, match="cannot be written"):
-        shared_artifacts.require_shared_place()
+        shared_artifacts.require_shared_place(root)
 
 
 def test_without_a_place_nothing_leaves_the_machine(tmp_path: Path) -> None:
     artifacts.save_block(tmp_path / NAME, 0, block(3))
-    shared_artifacts.require_shared_place()
+    shared_artifacts.require_shared_place(tmp_path)
     assert not artifacts.has_block(tmp_path / NAME, 1)
     assert artifacts.list_artifacts(tmp_path, "job-*") == [tmp_path / NAME]
 
