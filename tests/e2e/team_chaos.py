@@ -93,19 +93,14 @@ def every_message_twice(chaos: TeamChaos) -> int:
 def a_worker_killed_mid_shard(chaos: TeamChaos, job_id: int) -> None:
     """With everything under it."""
     helper = chaos.team.wait_for_other(job_id)
-    worker = helper.parent()
-    assert worker is not None
-    assert worker.pid in {one.pid for one in chaos.team.workers}
-    worker.kill()
+    chaos.team.worker_of(helper).kill()
     psutil.wait_procs([helper], timeout=10)
     assert not helper.is_running(), "a helper outlived its worker"
 
 
 def the_jobs_worker_killed(chaos: TeamChaos, job_id: int) -> None:
     """The one whose process has the job."""
-    worker = chaos.team.wait_for_blocks(job_id).parent()
-    assert worker is not None
-    worker.kill()
+    chaos.team.worker_of(chaos.team.wait_for_blocks(job_id)).kill()
 
 
 def the_jobs_process_killed(chaos: TeamChaos, job_id: int) -> None:

@@ -158,6 +158,11 @@ class Team:
 
         return self.wait(found, "nobody has the job")
 
+    def worker_of(self, process: psutil.Process) -> psutil.Process:
+        """The worker that started a job's process."""
+        pids = {worker.pid for worker in self.workers}
+        return next(one for one in process.parents() if one.pid in pids)
+
     def result(self, job_id: int) -> tuple[dict[str, bytes], dict[str, list[Any]]]:
         """The files and the published rows of a job's run."""
         with self.opened() as store:

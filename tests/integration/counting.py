@@ -1,20 +1,23 @@
 """A small real kind of job: it counts into a file, goes on where the file ends, and dies in the ways that jobs die.
 
-Run as a module it is a worker that knows this kind, as `featlas.entry.worker` knows the product's.
+Run as a module it is a worker that knows this kind, as `featlas.entry.worker` knows the product's; `processes` are the
+two ways to start that.
 """
 
 import os
 import signal
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from featlas.entry.worker import main
+from featlas.entry import worker
 from featlas.errors import InputError
 from featlas.pipeline.registry import JobContext, Kind
 from featlas.query import parse_query
 from featlas.specs import Spec
+from featlas.worker.processes import ForkedProcesses, FreshProcesses, Processes
 
 
 class CountSpec(Spec):
@@ -94,5 +97,19 @@ def _act(what: str) -> None:
 
 KINDS = {"count": Kind(CountSpec, "tests.integration.counting:count", "tests.integration.counting:help_count")}
 
+
+def processes(way: str, env: Mapping[str, str] | None = None) -> Processes:
+    """How to start such workers: `fresh` or `forked`."""
+    fresh = FreshProcesses([sys.executable, "-m", "tests.integration.counting"], env)
+    if way == "fresh":
+        return fresh
+    return ForkedProcesses("tests.integration.counting", ["featlas.entry.worker"], fresh, env)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """A worker that knows this kind."""
+    return worker.main(arguments, kinds=KINDS)
+
+
 if __name__ == "__main__":
-    sys.exit(main(kinds=KINDS))
+    sys.exit(main())

@@ -1,6 +1,8 @@
-"""A process that runs one job as the CLI does: python -m tests.integration.counting_parent JOB_ID [GRACE_S]."""
+"""A process that runs one job as the CLI does: python -m tests.integration.counting_parent JOB_ID WAY [GRACE_S]."""
 
 import sys
+
+from tests.integration.counting import processes
 
 from featlas.entry.worker import load_settings
 from featlas.store.session import Store
@@ -9,10 +11,10 @@ from featlas.worker.local import LocalRunner, job_error
 
 def main() -> int:
     settings = load_settings()
-    command = [sys.executable, "-m", "tests.integration.counting"]
-    grace_s = float(sys.argv[2]) if len(sys.argv) > 2 else 10.0
-    runner = LocalRunner(Store.open(settings.store_url), settings.logs_path, command=command, grace_s=grace_s)
-    error = job_error(runner.run(int(sys.argv[1])))
+    job_id, way, grace_s = [*sys.argv[1:], "10"][:3]
+    store = Store.open(settings.store_url)
+    runner = LocalRunner(store, settings.logs_path, processes=processes(way), grace_s=float(grace_s))
+    error = job_error(runner.run(int(job_id)))
     if error is None:
         return 0
     print(error)

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 from tests.builders.doors import CLOSED, bearer, client_of
-from tests.builders.fuzzing import THERE, follow, fuzz, make_fuzzed_app
+from tests.builders.fuzzing import THERE, are_valid, follow, fuzz, load, make_fuzzed_app
 
 from featlas.api.door import Door
 from featlas.domain import AccessScope
@@ -62,6 +62,17 @@ def test_behind_a_door_a_reader_keeps_to_it_too(store: Store, tmp_path: Path):
     assert found.statuses[401] == 0
     assert found.statuses[403] > 0
     assert [status for status in found.statuses if status >= 500] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [("rows=0.0&q=", True), ("rows=5", True), ("", True), ("rows=0.5", False), ("rows=201", False),
+     ("rows=x", False), ("rows=1&rows=x", False), ("rows=", False)],
+)  # fmt: skip
+def test_only_what_fits_as_it_is_sent_may_be_accepted(store: Store, tmp_path: Path, query: str, expected: bool):
+    schema = load(make_fuzzed_app(store, tmp_path, Door()), {"Host": "localhost"})
+    operation = schema["/api/v1/saes/{sae}/matches"]["GET"]
+    assert are_valid(f"http://localhost/api/v1/saes/1/matches?{query}", operation) == expected
 
 
 def filled_in(path: str) -> str:

@@ -5,15 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-from tests.integration.counting import CountSpec, helping_path, release
+from tests.integration.counting import CountSpec, helping_path
+from tests.integration.counting_bench import PATIENCE_S, Bench, environment, in_thread, list_workers
 
 from featlas.domain import JobState
 from featlas.errors import (
@@ -32,63 +30,21 @@ from featlas.store.lease_owner import Owner
 from featlas.store.session import Store
 from featlas.worker import local
 from featlas.worker.local import LocalRunner, follow, job_error
+from featlas.worker.processes import FreshProcesses
 
-ROOT = Path(__file__).parents[2]
-PATIENCE_S = 120.0
-
-
-@dataclass
-class Bench:
-    """A store, a home, and the ways to run jobs there."""
-
-    store: Store
-    home: Path
-    env: dict[str, str]
-
-    @property
-    def numbers(self) -> Path:
-        return self.home / "numbers"
-
-    def runner(self, **options: Any) -> LocalRunner:
-        command = options.pop("command", [sys.executable, "-m", "tests.integration.counting"])
-        return LocalRunner(self.store, self.home / "logs", command=command, env=self.env, **options)
-
-    def enqueue(self, **spec: Any) -> int:
-        return jobs.enqueue(self.store, "count", CountSpec(path=str(self.numbers), **spec)).id
-
-    def start_parent(self, job_id: int, *arguments: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "tests.integration.counting_parent", str(job_id), *arguments]
-        return subprocess.Popen(command, env=self.env, stdout=subprocess.PIPE, text=True)
-
-    def wait_for_numbers(self, n: int) -> None:
-        self.wait(lambda: self.numbers.exists() and len(self.numbers.read_text().split()) >= n)
-
-    def release(self, number: int) -> None:
-        release(self.numbers, number)
-
-    def worker_pid(self, job_id: int) -> int:
-        return Owner.parse(fetch_job(self.store, job_id).lease_owner or "").pid
-
-    def wait(self, is_so: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE_S
-        while not is_so():
-            assert time.monotonic() < end, "waited too long"
-            time.sleep(0.02)
-
-    def assert_counted(self, n: int) -> None:
-        assert [str(number) for number in range(n)] == self.numbers.read_text().split()
-
-
-def _environment(store_url: str, home: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FEATLAS_")}
-    settings = {"FEATLAS_HOME": str(home), "FEATLAS_DATABASE_URL": store_url, "FEATLAS_THREADS": "3"}
-    return {**kept, **settings, "PYTHONPATH": str(ROOT)}
+NOT_STARTING = FreshProcesses([sys.executable, "-c", "raise SystemExit('no such thing')"])
 
 
 @pytest.fixture
-def bench(store: Store, store_url: str, tmp_path: Path) -> Iterator[Bench]:
-    yield Bench(store, tmp_path, _environment(store_url, tmp_path))
-    assert [] == [child.cmdline() for child in psutil.Process().children(recursive=True) if _is_worker(child)]
+def bench(store: Store, store_url: str, tmp_path: Path, way: str) -> Iterator[Bench]:
+    yield Bench(store, tmp_path, environment(store_url, tmp_path), way)
+    assert [] == list_workers()
+
+
+@pytest.fixture
+def way(request: pytest.FixtureRequest) -> str:
+    """How processes are started: fresh, but where a test asks for both."""
+    return getattr(request, "param", "fresh")
 
 
 @pytest.fixture
@@ -98,19 +54,10 @@ def dialect(request: pytest.FixtureRequest) -> str:
 
 
 BOTH = pytest.mark.parametrize("dialect", ["sqlite", "postgresql"], indirect=True)
+BOTH_WAYS = pytest.mark.parametrize("way", ["fresh", "forked"], indirect=True)
 
 
-def _is_worker(child: psutil.Process) -> bool:
-    return child.status() != psutil.STATUS_ZOMBIE and "tests.integration.counting" in " ".join(child.cmdline())
-
-
-def _in_thread(act: Callable[[], Job]) -> tuple[threading.Thread, list[Job]]:
-    results: list[Job] = []
-    thread = threading.Thread(target=lambda: results.append(act()))
-    thread.start()
-    return thread, results
-
-
+@BOTH_WAYS
 def test_a_job_runs_to_its_result(bench: Bench) -> None:
     job_id = bench.enqueue(n=20, step_s=0.05, holds=(10,))
     seen: list[Job] = []
@@ -132,6 +79,7 @@ def test_a_job_runs_to_its_result(bench: Bench) -> None:
     assert job.progress["elapsed_s"] >= 1.0
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("niceness", [0, 7])
 def test_a_worker_lets_others_go_first_where_it_is_told_to(bench: Bench, niceness: int) -> None:
     job_id = bench.enqueue(n=3, holds=(1,))
@@ -146,6 +94,7 @@ def test_a_worker_lets_others_go_first_where_it_is_told_to(bench: Bench, nicenes
     assert found == [psutil.Process().nice() + niceness]
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize(
     ("what", "expected", "message", "code"),
     [
@@ -166,6 +115,7 @@ def test_an_error_keeps_its_class_message_and_code(
     bench.assert_counted(3)
 
 
+@BOTH_WAYS
 def test_an_unexpected_error_leaves_its_traceback(bench: Bench) -> None:
     job = bench.runner().run(bench.enqueue(at=0, what="bug"))
     path = Path((job.error_message or "").rpartition(" ")[2])
@@ -202,9 +152,10 @@ def test_a_request_that_this_version_cannot_read_fails(bench: Bench) -> None:
     assert "gone" in str(error)
 
 
+@BOTH_WAYS
 def test_a_job_is_paused_and_goes_on(bench: Bench) -> None:
     job_id = bench.enqueue(n=6, holds=(3,))
-    thread, results = _in_thread(lambda: bench.runner().run(job_id))
+    thread, results = in_thread(lambda: bench.runner().run(job_id))
     bench.wait_for_numbers(3)
     jobs.request_pause(bench.store, job_id)
     thread.join(PATIENCE_S)
@@ -220,7 +171,7 @@ def test_a_job_is_paused_and_goes_on(bench: Bench) -> None:
 
 def test_a_job_is_cancelled(bench: Bench) -> None:
     job_id = bench.enqueue(n=4, holds=(3,))
-    thread, results = _in_thread(lambda: bench.runner().run(job_id))
+    thread, results = in_thread(lambda: bench.runner().run(job_id))
     bench.wait_for_numbers(3)
     jobs.request_cancel(bench.store, job_id)
     thread.join(PATIENCE_S)
@@ -230,10 +181,11 @@ def test_a_job_is_cancelled(bench: Bench) -> None:
     assert 130 == error.exit_code
 
 
+@BOTH_WAYS
 @BOTH
 def test_a_killed_worker_is_replaced_and_nothing_is_lost(bench: Bench) -> None:
     job_id = bench.enqueue(n=9, holds=(3, 6))
-    thread, results = _in_thread(lambda: bench.runner().run(job_id))
+    thread, results = in_thread(lambda: bench.runner().run(job_id))
     for n in (3, 6):
         bench.wait_for_numbers(n)
         os.kill(bench.worker_pid(job_id), signal.SIGKILL)
@@ -245,6 +197,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(bench: Bench) -> None:
     assert ["queued", "started", "crashed", "started", "crashed", "started", "succeeded"] == events
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("what", ["crash", "exit"])
 def test_a_job_that_always_kills_its_worker_fails(bench: Bench, what: str) -> None:
     job = bench.runner(max_crashes=2).run(bench.enqueue(at=0, what=what))
@@ -254,6 +207,7 @@ def test_a_job_that_always_kills_its_worker_fails(bench: Bench, what: str) -> No
     assert ("the worker died 2 times in a row without getting any further", 1) == (str(error), error.exit_code)
 
 
+@BOTH_WAYS
 @BOTH
 def test_a_killed_parent_takes_its_worker_along_and_the_next_start_goes_on_at_once(bench: Bench) -> None:
     job_id = bench.enqueue(n=6, holds=(3,))
@@ -272,6 +226,7 @@ def test_a_killed_parent_takes_its_worker_along_and_the_next_start_goes_on_at_on
     assert "lost" in [event.kind for event in list_events(bench.store, job_id)]
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_parent_cancels_in_order(bench: Bench, number: signal.Signals) -> None:
     job_id = bench.enqueue(n=4, holds=(3,))
@@ -288,6 +243,7 @@ def test_a_stopped_labeling_has_time_for_its_calls_in_flight() -> None:
     assert local.GRACE_S > asking.GRACE_S + 5
 
 
+@BOTH_WAYS
 def test_a_worker_that_does_not_listen_is_killed_after_the_grace(bench: Bench) -> None:
     job_id = bench.enqueue(n=4, what="deaf", holds=(3,))
     with bench.start_parent(job_id, "0.5") as parent:
@@ -297,6 +253,7 @@ def test_a_worker_that_does_not_listen_is_killed_after_the_grace(bench: Bench) -
     assert (130, JobState.CANCELLED) == (parent.returncode, fetch_job(bench.store, job_id).state)
 
 
+@BOTH_WAYS
 def test_the_second_signal_does_not_wait(bench: Bench) -> None:
     job_id = bench.enqueue(n=4, what="deaf", holds=(3,))
     with bench.start_parent(job_id, "1000") as parent:
@@ -308,9 +265,10 @@ def test_the_second_signal_does_not_wait(bench: Bench) -> None:
     assert (130, JobState.CANCELLED) == (parent.returncode, fetch_job(bench.store, job_id).state)
 
 
+@BOTH_WAYS
 def test_a_signal_to_the_worker_itself_cancels(bench: Bench) -> None:
     job_id = bench.enqueue(n=4, holds=(3,))
-    thread, results = _in_thread(lambda: bench.runner().run(job_id))
+    thread, results = in_thread(lambda: bench.runner().run(job_id))
     bench.wait_for_numbers(3)
     os.kill(bench.worker_pid(job_id), signal.SIGTERM)
     thread.join(PATIENCE_S)
@@ -354,7 +312,7 @@ def test_a_job_that_is_not_queued_is_not_run(bench: Bench) -> None:
 
 def test_a_worker_that_cannot_start_is_reported_with_its_log(bench: Bench) -> None:
     job_id = bench.enqueue(n=1)
-    runner = bench.runner(command=[sys.executable, "-c", "raise SystemExit('no such thing')"])
+    runner = bench.runner(processes=NOT_STARTING)
     with pytest.raises(ExternalError, match=f"ended with code 1 before .*job-{job_id}.log"):
         runner.run(job_id)
     assert JobState.QUEUED is fetch_job(bench.store, job_id).state
@@ -366,8 +324,7 @@ def test_a_worker_that_can_never_start_fails_its_job_and_holds_up_no_other(
 ) -> None:
     monkeypatch.setattr(local, "RETRY_S", 0.01)
     job_id, other = bench.enqueue(n=1), bench.enqueue(n=1)
-    command = [sys.executable, "-c", "raise SystemExit('no such thing')"]
-    runner = bench.runner(command=command)
+    runner = bench.runner(processes=NOT_STARTING)
     taken = runner.take(job_id, threading.Event())
     assert taken is not None
     assert (JobState.FAILED, 3) == (taken.state, (bench.home / "logs" / f"job-{job_id}.log").read_text().count("such"))
@@ -409,6 +366,7 @@ def test_wrong_settings_are_named(bench: Bench) -> None:
     assert "Traceback" not in done.stderr
 
 
+@BOTH_WAYS
 def test_jobs_are_served_in_order_until_the_end_which_hands_the_last_one_back(bench: Bench) -> None:
     short, long = bench.enqueue(n=3), bench.enqueue(n=6, holds=(5,))  # both into one file
     stop = threading.Event()
@@ -431,7 +389,7 @@ def test_anybody_may_follow(bench: Bench) -> None:
     def see(job: Job) -> None:
         states.append(job.state)
         if not threads:
-            threads.append(_in_thread(lambda: bench.runner().run(job_id))[0])
+            threads.append(in_thread(lambda: bench.runner().run(job_id))[0])
         if job.state is JobState.RUNNING:
             bench.release(4)
 
@@ -452,7 +410,7 @@ def test_who_follows_a_job_whose_runner_died_is_told(bench: Bench) -> None:
     )
 
 
-def _help_in_thread(bench: Bench, job_id: int, hand_back: threading.Event) -> tuple[threading.Thread, list[int]]:
+def _helpin_thread(bench: Bench, job_id: int, hand_back: threading.Event) -> tuple[threading.Thread, list[int]]:
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(bench.runner().help(job_id, hand_back)), daemon=True)
     thread.start()
@@ -460,10 +418,11 @@ def _help_in_thread(bench: Bench, job_id: int, hand_back: threading.Event) -> tu
     return thread, codes
 
 
+@BOTH_WAYS
 def test_who_helps_takes_the_job_where_it_lost_its_worker(bench: Bench) -> None:
     job_id = bench.enqueue()
     _, lease = jobs.claim(bench.store, Owner.of_this_process(), 60, job_id=job_id)
-    thread, codes = _help_in_thread(bench, job_id, threading.Event())
+    thread, codes = _helpin_thread(bench, job_id, threading.Event())
     thread.join(1)
     assert thread.is_alive(), "it stopped although the job is in good hands"
     jobs.take_back(bench.store, lease)
@@ -483,7 +442,7 @@ def test_who_helps_goes_on_where_another_was_quicker(bench: Bench, monkeypatch: 
 
     monkeypatch.setattr(LocalRunner, "_is_queued", sees_it_queued_once)
     hand_back = threading.Event()
-    thread, codes = _help_in_thread(bench, job_id, hand_back)
+    thread, codes = _helpin_thread(bench, job_id, hand_back)
     bench.wait(lambda: len(seen) > 3)
     assert thread.is_alive()
     hand_back.set()

@@ -19,7 +19,7 @@ from featlas.entry.ending import GRACE_S, Server, ending_in_order
 from featlas.entry.logs import start_logging
 from featlas.entry.providers import list_providers, try_provider
 from featlas.entry.readiness import readiness_checks
-from featlas.entry.worker import make_doorbell
+from featlas.entry.worker import job_processes, make_doorbell
 from featlas.errors import ConflictError, ExternalError, InputError
 from featlas.pipeline.registry import KINDS
 from featlas.pipeline.shipped_templates import add_shipped_templates
@@ -208,7 +208,7 @@ def team_rounds(store: Store, settings: Settings) -> Iterator[Callable[[int], No
 def local_runner(store: Store, settings: Settings, stop: threading.Event) -> Iterator[Callable[[int], None]]:
     """Works on queued jobs in a thread, one after another, until `stop`; yields the bell that says there is one."""
     bell = threading.Event()
-    runner = LocalRunner(store, settings.logs_path, niceness=_NICENESS)
+    runner = LocalRunner(store, settings.logs_path, processes=job_processes(), niceness=_NICENESS)
 
     def work() -> None:
         while not stop.is_set():

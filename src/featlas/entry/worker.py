@@ -16,12 +16,22 @@ from featlas.settings import Settings
 from featlas.specs import QUEUES
 from featlas.store.session import Store
 from featlas.store.shared_artifacts import share_artifacts
-from featlas.worker.local import LocalRunner
+from featlas.worker.local import FRESH, LocalRunner
+from featlas.worker.processes import ForkedProcesses
 from featlas.worker.rounds import Team
 from featlas.worker.run_job import Workplace, die_with_parent, help_job, run_job, step_back
 
 if TYPE_CHECKING:
     from featlas.worker.celery_app import CeleryDoorbell
+
+PRELOAD = (
+    "featlas.cli.main",  # what multiprocessing imports as the main module
+    "featlas.entry.worker",
+    *(place.partition(":")[0] for kind in KINDS.values() for place in (kind.use_case, kind.help_case) if place),
+    "transformers.modeling_utils",  # what the name of every model's class leads to
+    "transformers.models.auto.modeling_auto",
+)
+"""What jobs import, in seconds, unless the process that they are forked from has."""
 
 
 def main(argv: Sequence[str] | None = None, *, kinds: Mapping[str, Kind] = KINDS) -> int:
@@ -69,12 +79,19 @@ def work(settings: Settings, queues: Sequence[str], concurrency: int) -> None:
     doorbell = make_doorbell(settings)
     from featlas.worker.celery_app import run_worker
 
+    processes = job_processes()
+    processes.prepare()
     store = Store.open(settings.store_url)
     try:
         team = Team(store, doorbell, settings.lease_s)
-        run_worker(team, doorbell, LocalRunner(store, settings.logs_path), queues, concurrency)
+        run_worker(team, doorbell, LocalRunner(store, settings.logs_path, processes=processes), queues, concurrency)
     finally:
         store.close()
+
+
+def job_processes() -> ForkedProcesses:
+    """How a process that lives long starts those of its jobs."""
+    return ForkedProcesses("featlas.entry.worker", PRELOAD, fresh=FRESH)
 
 
 def make_doorbell(settings: Settings) -> "CeleryDoorbell":

@@ -44,10 +44,10 @@ class Owner:
         return self.host == _this_host()
 
     @property
-    def is_child_of_this_process(self) -> bool:
-        """Whether the process that calls started it."""
+    def is_descendant_of_this_process(self) -> bool:
+        """Whether the process that calls started it, or one between did."""
         try:
-            return self.is_on_this_host and psutil.Process(self.pid).ppid() == os.getpid()
+            return self.is_on_this_host and os.getpid() in {one.pid for one in psutil.Process(self.pid).parents()}
         except psutil.NoSuchProcess:
             return False
 

@@ -5,13 +5,12 @@ Without a broker this is all there is; with one, a worker's tasks do their jobs 
 
 import contextlib
 import logging
-import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,11 +25,12 @@ from featlas.store.jobs import Lease
 from featlas.store.lease_owner import Owner
 from featlas.store.session import Store
 from featlas.worker.job_words import working_on
+from featlas.worker.processes import FreshProcesses, JobProcess, Processes
 from featlas.worker.run_job import HAND_BACK, MAX_CRASHES
 
 logger = logging.getLogger(__name__)
 
-COMMAND = (sys.executable, "-m", "featlas.entry.worker")
+FRESH = FreshProcesses((sys.executable, "-m", "featlas.entry.worker"))
 POLL_S = 0.2
 
 OnUpdate = Callable[[Job], None]
@@ -45,8 +45,8 @@ GRACE_S = 30.0
 class LocalRunner:
     """Runs jobs of one store on this machine.
 
-    `logs_path` takes each worker's output as job-ID.log; `command` and `env` start a worker, whose settings must name
-    the same store; `grace_s` is how long a cancelled worker may take to stop; `max_crashes` deaths in a row without
+    `logs_path` takes each worker's output as job-ID.log; `processes` starts a worker, whose settings must name the same
+    store; `grace_s` is how long a cancelled worker may take to stop; `max_crashes` deaths in a row without
     progress, or failures to start, fail a job. `niceness` above 0 lets everything else on the machine go first, people
     who browse for example.
     """
@@ -56,14 +56,13 @@ class LocalRunner:
         store: Store,
         logs_path: Path,
         *,
-        command: Sequence[str] = COMMAND,
-        env: Mapping[str, str] | None = None,
+        processes: Processes = FRESH,
         grace_s: float = GRACE_S,
         max_crashes: int = MAX_CRASHES,
         niceness: int = 0,
     ) -> None:
         self._store, self._logs_path = store, logs_path
-        self._command, self._env = tuple(command), env
+        self._processes = processes
         self._grace_s, self._max_crashes = grace_s, max_crashes
         self._niceness = niceness
 
@@ -128,18 +127,18 @@ class LocalRunner:
                     break  # what still runs then is killed
                 if self._is_queued(job_id):
                     self._take_over(job_id, child, hand_back)
-        return child.returncode
+        return child.wait()
 
     def _is_queued(self, job_id: int) -> bool:
         with contextlib.suppress(DatabaseUnreachable):
             return fetch_job(self._store, job_id).state is JobState.QUEUED
         return False
 
-    def _take_over(self, job_id: int, helping: "subprocess.Popen[bytes]", hand_back: threading.Event) -> None:
+    def _take_over(self, job_id: int, helping: JobProcess, hand_back: threading.Event) -> None:
         """Do a job; who helps with it works on until we have it, or goes on where somebody else has."""
 
         def see(row: Job) -> None:
-            if row.lease_owner and Owner.parse(row.lease_owner).is_child_of_this_process:
+            if row.lease_owner and Owner.parse(row.lease_owner).is_descendant_of_this_process:
                 helping.send_signal(HAND_BACK)
 
         with contextlib.suppress(ConflictError, DatabaseUnreachable):
@@ -159,36 +158,26 @@ class LocalRunner:
         return job
 
     @contextmanager
-    def _started(self, what: str, job_id: int) -> Iterator[subprocess.Popen[bytes]]:
+    def _started(self, what: str, job_id: int) -> Iterator[JobProcess]:
         log_path = self._log_path(job_id)
         try:
             log_path.parent.mkdir(parents=True, exist_ok=True)
-            log = log_path.open("ab")
+            log_path.open("ab").close()
         except OSError as error:
             raise ExternalError(
                 f"cannot write the log {log_path}: {error.strerror}; make room or set FEATLAS_HOME"
             ) from error
-        with log:
-            # Its own session, so that Ctrl-C in a terminal reaches us only, and the job is cancelled in order.
-            child = subprocess.Popen(
-                [*self._command, what, str(job_id), "--parent", str(os.getpid()), *self._nice()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self._env,
-                start_new_session=True,
-            )
+        child = self._processes.start([what, str(job_id), *self._nice()], log_path)
         try:
             yield child
         finally:
-            if child.poll() is None:
-                child.kill()
+            child.send_signal(signal.SIGKILL)
             child.wait()
 
     def _nice(self) -> list[str]:
         return ["--nice", str(self._niceness)] if self._niceness else []
 
-    def _watch(self, child: subprocess.Popen[bytes], job_id: int, orders: "_Orders", on_update: OnUpdate) -> None:
+    def _watch(self, child: JobProcess, job_id: int, orders: "_Orders", on_update: OnUpdate) -> None:
         kill_at = None
         while child.poll() is None:
             must_go = orders.hand_back.is_set()
@@ -196,21 +185,21 @@ class LocalRunner:
                 kill_at = time.monotonic() + self._grace_s
                 self._ask_to_stop(child, job_id, must_go=must_go)
             if (kill_at is not None and time.monotonic() > kill_at) or orders.n_signals > 1:
-                child.kill()
+                child.send_signal(signal.SIGKILL)
             # A database that is away for a moment is the worker's matter: it knows how long its lease lasts.
             with contextlib.suppress(DatabaseUnreachable):
                 on_update(fetch_job(self._store, job_id))
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(POLL_S)
 
-    def _ask_to_stop(self, child: subprocess.Popen[bytes], job_id: int, *, must_go: bool) -> None:
+    def _ask_to_stop(self, child: JobProcess, job_id: int, *, must_go: bool) -> None:
         if must_go:
             child.send_signal(HAND_BACK)
             return
         _request_cancel(self._store, job_id)
-        child.terminate()
+        child.send_signal(signal.SIGTERM)
 
-    def _settled(self, child: subprocess.Popen[bytes], before: Job, orders: "_Orders") -> Job:
+    def _settled(self, child: JobProcess, before: Job, orders: "_Orders") -> Job:
         """The job's row after its worker ended; what the worker still held is taken back."""
         job = fetch_job(self._store, before.id)
         if job.state is JobState.RUNNING:
@@ -221,7 +210,7 @@ class LocalRunner:
             is_crash = not orders.hand_back.is_set()
             return jobs.take_back(self._store, lease, max_crashes=self._max_crashes if is_crash else None)
         if job.state is JobState.QUEUED and job.attempt == before.attempt and not orders.hand_back.is_set():
-            return self._not_started(child.returncode, job, orders)
+            return self._not_started(child.wait(), job, orders)
         return job
 
     def _not_started(self, code: int, job: Job, orders: "_Orders") -> Job:
