@@ -92,15 +92,16 @@ def every_message_twice(chaos: TeamChaos) -> int:
 
 def a_worker_killed_mid_shard(chaos: TeamChaos, job_id: int) -> None:
     """With everything under it."""
-    helper = chaos.team.wait_for_other(job_id)
-    chaos.team.worker_of(helper).kill()
+    helper, worker = chaos.team.wait_with_worker(chaos.team.wait_for_other, job_id)
+    worker.kill()
     psutil.wait_procs([helper], timeout=10)
     assert not helper.is_running(), "a helper outlived its worker"
 
 
 def the_jobs_worker_killed(chaos: TeamChaos, job_id: int) -> None:
     """The one whose process has the job."""
-    chaos.team.worker_of(chaos.team.wait_for_blocks(job_id)).kill()
+    _, worker = chaos.team.wait_with_worker(chaos.team.wait_for_blocks, job_id)
+    worker.kill()
 
 
 def the_jobs_process_killed(chaos: TeamChaos, job_id: int) -> None:

@@ -158,10 +158,20 @@ class Team:
 
         return self.wait(found, "nobody has the job")
 
-    def worker_of(self, process: psutil.Process) -> psutil.Process:
-        """The worker that started a job's process."""
+    def wait_with_worker(
+        self, find: Callable[[int], psutil.Process], job_id: int
+    ) -> tuple[psutil.Process, psutil.Process]:
+        """A process that is found and the worker that started it; where that was killed, the process goes, too."""
         pids = {worker.pid for worker in self.workers}
-        return next(one for one in process.parents() if one.pid in pids)
+
+        def found(_store: Store) -> tuple[psutil.Process, psutil.Process] | None:
+            process = find(job_id)
+            try:
+                return next(((process, one) for one in process.parents() if one.pid in pids), None)
+            except psutil.NoSuchProcess:
+                return None
+
+        return self.wait(found, "no worker has it")
 
     def result(self, job_id: int) -> tuple[dict[str, bytes], dict[str, list[Any]]]:
         """The files and the published rows of a job's run."""
