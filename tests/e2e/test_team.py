@@ -2,6 +2,8 @@
 
 import contextlib
 import re
+import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +12,25 @@ from typing import TypeVar
 import pytest
 from playwright.sync_api import expect
 from tests.browser import browser
+from tests.builders.made_texts import made_documents, save_documents
 from tests.e2e import team_chaos as acts
 from tests.e2e.chaos import seed_of_commit
+from tests.e2e.command import Featlas
 from tests.e2e.crowded import ask
 from tests.e2e.pages.conftest import sae_of, watch
 from tests.e2e.pages.label_bench import JOB_MS
 from tests.e2e.serving import serving
 from tests.e2e.team_chaos import BEGINNINGS, DISTURBANCES, N_WORKERS, TeamChaos, make_team_chaos
-from tests.e2e.teams import Team, TooLate, running_team
+from tests.e2e.teams import PATIENCE_S, Team, TooLate, running_team
+from tests.servers import free_port
 
+from featlas.domain import JobState
+from featlas.specs import ExtractSpec
+from featlas.store import jobs
+from featlas.store.job_views import fetch_job
+from featlas.store.session import Store
 from featlas.store.tables import JobShardRow
+from featlas.store.upgrade import upgrade
 from featlas.testing.planted_sae import Planted
 
 T = TypeVar("T")
@@ -115,6 +126,28 @@ def test_machines_without_a_shared_folder_pass_files_by_a_place(
             assert ask(f"{server.url}readyz")["checks"]["shared artifacts"] == "ok"
     with capsys.disabled():
         print(f"\n{said}")
+
+
+def test_a_job_is_done_although_the_broker_never_answers(planted: Planted, tmp_path: Path):
+    texts = save_documents(tmp_path / "made.jsonl", made_documents(40))
+    spec = ExtractSpec(model=str(planted.model), sae=str(planted.sae), text=(str(texts),), ctx_len=32, null_features=0)
+    nobody = {"FEATLAS_BROKER_URL": f"redis://127.0.0.1:{free_port()}/0", "FEATLAS_LEASE_S": "1"}
+    featlas = Featlas(tmp_path / "home", nobody)
+    url = f"sqlite:///{featlas.home / 'featlas.db'}"
+    upgrade(url)
+    store = Store.open(url)
+    job_id = jobs.enqueue(store, "extraction", spec).id
+    with featlas.start("worker") as worker:
+        end = time.monotonic() + PATIENCE_S
+        while not fetch_job(store, job_id).is_at_rest:
+            assert worker.poll() is None
+            assert time.monotonic() < end, "nobody takes it"
+            time.sleep(0.1)
+        worker.send_signal(signal.SIGTERM)
+        _, said = worker.communicate(timeout=60)
+    assert (worker.returncode, fetch_job(store, job_id).state) == (0, JobState.SUCCEEDED)
+    assert f"job {job_id} waits although a worker is idle" in said
+    store.close()
 
 
 def test_the_rounds_leave_no_kind_out():

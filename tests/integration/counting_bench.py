@@ -80,14 +80,13 @@ def list_workers() -> list[list[str]]:
 
 
 def _is_worker(child: psutil.Process) -> bool:
-    parent = child.parent()
-    is_forked = parent is not None and _is_fork_server(parent)
-    is_fresh = "tests.integration.counting" in " ".join(child.cmdline())
-    return child.status() != psutil.STATUS_ZOMBIE and (is_fresh or is_forked)
-
-
-def _is_fork_server(process: psutil.Process) -> bool:
-    return process.pid != os.getpid() and "multiprocessing.forkserver" in " ".join(process.cmdline())
+    try:
+        parent = child.parent()
+        is_forked = parent is not None and parent.pid != os.getpid() and "forkserver" in " ".join(parent.cmdline())
+        is_fresh = "tests.integration.counting" in " ".join(child.cmdline())
+        return child.status() != psutil.STATUS_ZOMBIE and (is_fresh or is_forked)
+    except psutil.NoSuchProcess:  # or a zombie
+        return False
 
 
 def in_thread(act: Callable[[], Job]) -> tuple[threading.Thread, list[Job]]:

@@ -16,16 +16,17 @@ from featlas.settings import Settings
 from featlas.specs import QUEUES
 from featlas.store.session import Store
 from featlas.store.shared_artifacts import share_artifacts
+from featlas.worker.lifeline import die_with_parent, step_back
 from featlas.worker.local import FRESH, LocalRunner
 from featlas.worker.processes import ForkedProcesses
 from featlas.worker.rounds import Team
-from featlas.worker.run_job import Workplace, die_with_parent, help_job, run_job, step_back
+from featlas.worker.run_job import Workplace, help_job, run_job
 
 if TYPE_CHECKING:
     from featlas.worker.celery_app import CeleryDoorbell
 
 PRELOAD = (
-    "featlas.cli.main",  # what multiprocessing imports as the main module
+    "featlas.cli.labels",  # of what multiprocessing imports as the main module, the better part
     "featlas.entry.worker",
     *(place.partition(":")[0] for kind in KINDS.values() for place in (kind.use_case, kind.help_case) if place),
     "transformers.modeling_utils",  # what the name of every model's class leads to
@@ -83,6 +84,7 @@ def work(settings: Settings, queues: Sequence[str], concurrency: int) -> None:
     processes.prepare()
     store = Store.open(settings.store_url)
     try:
+        processes.wait_until_ready()  # no job is taken that others could start sooner
         team = Team(store, doorbell, settings.lease_s)
         run_worker(team, doorbell, LocalRunner(store, settings.logs_path, processes=processes), queues, concurrency)
     finally:

@@ -124,9 +124,11 @@ def list_events(store: Store, job_id: int, *, after_seq: int = 0, limit: int = 1
         return [JobEvent(row.job_id, row.seq, row.at, row.kind, row.payload) for row in rows]
 
 
-def find_queued(store: Store, queues: Collection[str] = QUEUES) -> Job | None:
-    """The job that has waited longest in these queues; None when they are empty."""
+def find_queued(store: Store, queues: Collection[str] = QUEUES, waited_s: float = 0) -> Job | None:
+    """The job that has waited longest in these queues, and at least so long; None where there is none."""
     query = select(JobRow).where(JobRow.state == JobState.QUEUED, JobRow.queue.in_(queues))
+    if waited_s:
+        query = query.where(JobRow.queued_at < utc_now() - dt.timedelta(seconds=waited_s))
     with store.read() as session:
         row = session.scalars(query.order_by(JobRow.queued_at, JobRow.id).limit(1)).one_or_none()
         return None if row is None else job_of(row)

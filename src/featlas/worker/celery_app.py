@@ -16,8 +16,9 @@ from redis.exceptions import RedisError
 
 from featlas import __version__
 from featlas.domain import JobState
+from featlas.errors import FeatlasError
 from featlas.specs import QUEUES
-from featlas.store.job_views import fetch_job
+from featlas.store.job_views import fetch_job, find_queued
 from featlas.store.lease_owner import Owner
 from featlas.store.shards import has_free_shard
 from featlas.store.snapshots import remove_orphans
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 WORK, HELP = "featlas.work", "featlas.help"
 MOST_HELPERS = 64
 _ANSWER_S = 2.0
+_SILENCE_S = 30.0  # longer than the consumer waits for a message at a time
 _FAILURES = (KombuError, RedisError, OSError)
 
 
@@ -52,7 +54,11 @@ def make_app(broker_url: str) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_connection_timeout=_ANSWER_S,
-        broker_transport_options={"socket_connect_timeout": _ANSWER_S, "health_check_interval": 10},
+        broker_transport_options={
+            "socket_connect_timeout": _ANSWER_S,
+            "socket_timeout": _SILENCE_S,
+            "health_check_interval": 10,
+        },
     )
     return app
 
@@ -104,14 +110,19 @@ def run_worker(
     """
     stop = threading.Event()
     remove_orphans(team.store)
-    _register(doorbell.app, team, runner, stop)
+    hands = _Hands(team, runner, queues, concurrency, stop)
+    doorbell.app.task(name=WORK)(hands.work)
+    doorbell.app.task(name=HELP)(hands.help_with)
     signals.setup_logging.connect(_leave_logging_alone, weak=False)
     on_shutdown = _call(stop.set)
     signals.worker_shutting_down.connect(on_shutdown, weak=False)
     me = Owner.of_this_process()
-    rounds = threading.Thread(
-        target=team.make_rounds, args=(stop, lambda: see_worker(team.store, me, queues, __version__)), name="rounds"
-    )
+
+    def look_around() -> None:
+        see_worker(team.store, me, queues, __version__)
+        hands.take_overdue()
+
+    rounds = threading.Thread(target=team.make_rounds, args=(stop, look_around), name="rounds")
     rounds.start()
     try:
         doorbell.app.Worker(
@@ -126,26 +137,64 @@ def run_worker(
     finally:
         stop.set()
         rounds.join()
+        hands.join()
         forget_worker(team.store, me)
 
 
-def _register(app: Celery, team: Team, runner: LocalRunner, stop: threading.Event) -> None:
-    def work(job_id: int) -> None:
+class _Hands:
+    """What one worker does: as many jobs at a time as it may, for a bell or because nobody came for one."""
+
+    def __init__(
+        self, team: Team, runner: LocalRunner, queues: Sequence[str], concurrency: int, stop: threading.Event
+    ) -> None:
+        self._team, self._runner, self._queues, self._stop = team, runner, queues, stop
+        self._free = threading.Semaphore(concurrency)
+        self._without_bell: list[threading.Thread] = []
+
+    def work(self, job_id: int) -> None:
         """Do a job, if it still waits."""
-        if stop.is_set():
-            return
-        _say_skew(fetch_job(team.store, job_id).code_version, job_id)
-        done = runner.take(job_id, stop)
-        if done is not None and done.state is JobState.QUEUED:
-            team.wake(job_id, done.queue)
+        with self._free:
+            self._work(job_id)
 
-    def help_with(job_id: int) -> None:
+    def help_with(self, job_id: int) -> None:
         """Help with a job, if there is something to help with."""
-        if not stop.is_set() and has_free_shard(team.store, job_id):
-            runner.help(job_id, stop)
+        with self._free:
+            if not self._stop.is_set() and has_free_shard(self._team.store, job_id):
+                self._runner.help(job_id, self._stop)
 
-    app.task(name=WORK)(work)
-    app.task(name=HELP)(help_with)
+    def take_overdue(self) -> None:
+        """Begin a job that has waited for two leases, while this worker is idle: its bell does not come through."""
+        if self._stop.is_set() or not self._free.acquire(blocking=False):
+            return
+        job = find_queued(self._team.store, self._queues, waited_s=2 * self._team.lease_s)
+        if job is None:
+            self._free.release()
+            return
+        logger.warning("job %d waits although a worker is idle; it is begun without the broker", job.id)
+        thread = threading.Thread(target=self._work_without_bell, args=(job.id,), name=f"job-{job.id}")
+        self._without_bell.append(thread)
+        thread.start()
+
+    def join(self) -> None:
+        """Wait for what was begun without a bell to be handed back."""
+        for thread in self._without_bell:
+            thread.join()
+
+    def _work_without_bell(self, job_id: int) -> None:
+        try:
+            self._work(job_id)
+        except FeatlasError as error:
+            logger.warning("job %d was left: %s", job_id, error)
+        finally:
+            self._free.release()
+
+    def _work(self, job_id: int) -> None:
+        if self._stop.is_set():
+            return
+        _say_skew(fetch_job(self._team.store, job_id).code_version, job_id)
+        done = self._runner.take(job_id, self._stop)
+        if done is not None and done.state is JobState.QUEUED:
+            self._team.wake(job_id, done.queue)
 
 
 def _say_skew(version: str | None, job_id: int) -> None:

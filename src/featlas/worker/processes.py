@@ -9,7 +9,6 @@ import importlib
 import logging
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -78,6 +77,8 @@ class FreshProcesses:
 class ForkedProcesses:
     """Forks from a server process that has imported `preload`, and calls `main(arguments)` of `module` in the fork.
 
+    The server ends with the thread that first started or prepared anything, and what it forked ends with the server.
+
     `fresh` starts processes where this one may not fork (elsewhere than on Linux, system libraries do not survive it)
     or cannot, for want of memory for example; `env` is as there.
     """
@@ -95,6 +96,15 @@ class ForkedProcesses:
             self._context.set_forkserver_preload(self._preload)
             with _LOCK:
                 forkserver.ensure_running()
+
+    def wait_until_ready(self) -> None:
+        """Prepare, and wait for all to be imported."""
+        if _may_fork():
+            try:
+                self.prepare()
+                _Forked(self._context.Process(target=_nothing)).wait()
+            except (OSError, EOFError) as error:
+                logger.warning("cannot fork processes of jobs (%r); they start anew, in seconds", error)
 
     def start(self, arguments: Sequence[str], log_path: Path) -> JobProcess:
         """Start one."""
@@ -140,6 +150,10 @@ class _Forked:
                 os.kill(self.pid, sig)
 
 
+def _nothing() -> None:
+    """What the first process does: to have been forked is enough."""
+
+
 def _work(module: str, arguments: list[str], log_path: Path, environment: dict[str, str]) -> None:
     """What a forked process does: become what a fresh one would be, then the same."""
     os.setsid()
@@ -148,13 +162,4 @@ def _work(module: str, arguments: list[str], log_path: Path, environment: dict[s
         os.dup2(log.fileno(), sys.stderr.fileno())
     os.environ.clear()
     os.environ.update(environment)
-    threading.Thread(target=_end_with_worker, name="worker's end", daemon=True).start()
     sys.exit(importlib.import_module(module).main([*arguments, "--parent", str(os.getppid())]))
-
-
-def _end_with_worker() -> None:
-    """The server, our parent, outlives the worker that started it as long as one of us lives."""
-    worker = multiprocessing.parent_process()
-    if worker is not None:
-        worker.join()
-    os.kill(os.getpid(), signal.SIGKILL)

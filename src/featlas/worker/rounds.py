@@ -67,5 +67,7 @@ class Team:
                 self.make_round()
             except ExternalError as error:
                 logger.warning("a round failed and is made again: %s", error)
+            except Exception:  # the thread's boundary: without rounds nothing that the broker loses is made good
+                logger.exception("a round failed and is made again")
             if stop.wait(max(0.2, self.lease_s / 3)):
                 return

@@ -1,8 +1,5 @@
 """One job in one fresh process: take it, keep its lease alive, run its use case, write down how it ended."""
 
-import contextlib
-import ctypes
-import os
 import signal
 import sys
 import threading
@@ -34,6 +31,7 @@ from featlas.store.jobs import Lease
 from featlas.store.lease_owner import Owner
 from featlas.store.session import Store
 from featlas.worker.job_words import working_on
+from featlas.worker.lifeline import end_without
 
 HAND_BACK = signal.SIGUSR1
 """The signal with which a runner that has to go asks its worker to leave the job to another."""
@@ -43,8 +41,6 @@ MAX_CRASHES = 3
 
 BEAT_S = 1.0
 """How often the job row is written: progress out, requests to cancel or pause in."""
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
@@ -206,31 +202,6 @@ def _save_traceback(error: Exception, path: Path) -> str:
     return str(path)
 
 
-def die_with_parent(parent_pid: int) -> None:
-    """End this process, by SIGKILL, when its parent ends (on Linux at once, elsewhere at the next heartbeat).
-
-    On Linux the parent's thread that started this process counts as the parent.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    _end_without(parent_pid)
-
-
-def step_back(niceness: int) -> None:
-    """Let other processes go first, by so much (0 … 19).
-
-    Where Linux shares processors out between sessions, of which a worker is one, the session has to step back too.
-    """
-    os.nice(niceness)
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(niceness))
-
-
-def _end_without(parent_pid: int | None) -> None:
-    if parent_pid is not None and os.getppid() != parent_pid:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
 class _Heart:
     """The thread that keeps the lease and carries news both ways; without a lease it stops the job."""
 
@@ -256,7 +227,7 @@ class _Heart:
     def _run(self) -> None:
         try:
             while not self._is_over.wait(min(BEAT_S, self._lease_s / 3)):
-                _end_without(self._parent_pid)
+                end_without(self._parent_pid)
                 self._beat()
         finally:
             # Also where the beat itself broke: nobody may work on without a lease.
