@@ -5,7 +5,7 @@ published contexts and turns away the near misses in which the feature does fire
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +29,9 @@ from featlas.core.near_miss import choose_near_misses, find_candidates
 from featlas.core.pairs import PairEvents, PairFires, pair_ids
 from featlas.core.positions import PositionProfile
 from featlas.core.probe import ProbeFires, choose_non_firing
-from featlas.core.published import FiringTables, build_bands, firing_pairs, list_examples
+from featlas.core.published import ExampleTable, FiringTables, build_examples, firing_pairs, list_examples
 from featlas.core.token_table import TokenTable, select_top_tokens
-from featlas.domain import ExampleBand, FeatureBatch, FeatureFlag, TokenRows
+from featlas.domain import FeatureBatch, FeatureFlag, TokenRows
 
 Chunks = Callable[[], Iterator[FeatureEvents]]
 """Opens a reading of the range's events, in slot order; called twice."""
@@ -70,19 +70,25 @@ class FeatureRange:
 
 @dataclass(frozen=True)
 class FeatureDescription:
-    """What is known of a range of features: the published batch, the full token table, and one column per number.
+    """What is known of a range of features: what is published, the full token table, and one column per number.
 
-    `columns` hold NaN where a number does not exist. `top_documents` [n, 2, k] are the slots of the peaks of the
-    strongest contexts with distinct documents, per split (−1: fewer), for judging concentration. `firing_hash` [n]
-    tells which features fire at the same positions; as that takes all features, `batch.duplicate_of` is −1 until
-    `published.with_duplicates` fills it in.
+    `facts` is the published batch but for its examples, which are in `examples`. `columns` hold NaN where a number does
+    not exist. `top_documents` [n, 2, k] are the slots of the peaks of the strongest contexts with distinct documents,
+    per split (−1: fewer), for judging concentration. `firing_hash` [n] tells which features fire at the same positions;
+    as that takes all features, `facts.duplicate_of` is −1 until `published.with_duplicates` fills it in.
     """
 
-    batch: FeatureBatch
+    facts: FeatureBatch
+    examples: ExampleTable
     token_rows: TokenRows
     columns: dict[str, NDArray]
     top_documents: NDArray[np.int64]
     firing_hash: NDArray[np.uint64]
+
+    @property
+    def batch(self) -> FeatureBatch:
+        """What is published, as it is known so far."""
+        return replace(self.facts, examples=self.examples.bands(self.facts.first_feature))
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ def describe_features(
     """Describe a range of features from two readings of their events.
 
     The result does not depend on how the events are cut into chunks of whole contexts (float sums to 1e-12), nor on how
-    features are cut into ranges. `n_similar` of the examples is 0: see `published.with_similar_counts`.
+    features are cut into ranges. `n_similar` of the examples is 0: see `published.ExampleTable`.
     """
     first = _read_first(features, chunks, corpus, index, options)
     n = len(features)
@@ -117,8 +123,8 @@ def describe_features(
     non_firing = choose_non_firing(index.probe, first.probe_fires, features.first, options.n_non_firing)
     chosen = list_examples(firing, near_miss, non_firing)
     n_in_band = _count_bands(first, n_near_misses, corpus.n_contexts)
-    bands = build_bands(chosen, events.result(), n_in_band, features.first, corpus)
-    return _assemble(features, first, bands, index, corpus, options)
+    examples = build_examples(chosen, events.result(), n_in_band, corpus)
+    return _assemble(features, first, examples, index, corpus, options)
 
 
 def _read_first(
@@ -152,7 +158,7 @@ def _count_bands(first: _FirstReading, n_near_misses: NDArray[np.int64], n_conte
 def _assemble(
     features: FeatureRange,
     first: _FirstReading,
-    bands: list[ExampleBand],
+    examples: ExampleTable,
     index: CorpusIndex,
     corpus: CorpusArrays,
     options: DescribeOptions,
@@ -164,7 +170,7 @@ def _assemble(
         columns[f"{name}_low"], columns[f"{name}_high"] = interval.low, interval.high
     columns["n_fires_excluded"] = features.n_fires_excluded
     columns["max_excluded"] = np.where(features.n_fires_excluded > 0, features.max_excluded, np.nan)
-    batch = FeatureBatch(
+    facts = FeatureBatch(
         first_feature=features.first,
         n_fires=moments.n_fires,
         n_contexts_fired=moments.n_contexts_fired,
@@ -183,9 +189,9 @@ def _assemble(
         position_profile=first.positions,
         intervals={name: np.stack([ends.low, ends.high], axis=1) for name, ends in intervals.items()},
         top_tokens=select_top_tokens(first.tokens, totals.n_occurrences.sum(axis=0), options.top_tokens),
-        examples=bands,
+        examples=[],
     )
-    return FeatureDescription(batch, first.tokens, columns, first.lists.by_document, first.firing_hash)
+    return FeatureDescription(facts, examples, first.tokens, columns, first.lists.by_document, first.firing_hash)
 
 
 def derive_columns(moments: MomentsResult, totals: CorpusTotals, n_contexts: int) -> dict[str, NDArray]:

@@ -61,69 +61,86 @@ def list_examples(firing: FiringTables, near_miss: NDArray[np.int64], non_firing
     return ChosenExamples(feature[order], band[order], split[order], slot[order])
 
 
-def build_bands(
-    chosen: ChosenExamples,
-    events: PairEventRows,
-    n_in_band: NDArray[np.int64],
-    first_feature: int,
-    corpus: CorpusArrays,
-) -> list[ExampleBand]:
-    """The published bands by feature and band; bands without an example are left out.
+@dataclass(frozen=True)
+class ExampleTable:
+    """The published examples of a range of features as columns, by feature, band, split and place.
+
+    Example e is of the local feature `feature[e]` and of band `band[e]`, which has `n_in_band[e]` contexts in the whole
+    corpus; its events are `position` and `value` `[indptr[e]:indptr[e + 1]]`. The rest is as in `domain.ExampleBand`,
+    which `bands` makes of it.
+    """
+
+    feature: NDArray[np.int64]
+    band: NDArray[np.int64]
+    n_in_band: NDArray[np.int64]
+    context_index: NDArray[np.uint32]
+    split: NDArray[np.uint8]
+    peak_position: NDArray[np.uint16]
+    n_similar: NDArray[np.uint32]
+    indptr: NDArray[np.int64]
+    position: NDArray[np.uint16]
+    value: NDArray[np.float32]
+
+    def windows(self, corpus: CorpusArrays) -> NDArray[np.uint64]:
+        """The window around the peak of each example, as its hash. Shape [n_examples]."""
+        return window_hashes(corpus, corpus.context_slot[self.context_index] + self.peak_position)
+
+    def with_similar_counts(self, corpus: CorpusArrays, counts: WindowCounts) -> "ExampleTable":
+        """The same with `n_similar`: how often an example's window occurs in the corpus, itself included."""
+        return replace(self, n_similar=counts.fetch(self.windows(corpus)).astype(np.uint32))
+
+    def bands(self, first_feature: int) -> list[ExampleBand]:
+        """The bands by feature and band; those without an example are left out."""
+        starts = run_starts(self.feature, self.band)
+        lengths = run_lengths(starts, len(self.feature))
+        return [
+            self._band(first_feature, slice(start, start + length))
+            for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)
+        ]
+
+    def _band(self, first_feature: int, rows: slice) -> ExampleBand:
+        indptr = self.indptr[rows.start : rows.stop + 1]
+        events = slice(int(indptr[0]), int(indptr[-1]))
+        return ExampleBand(
+            feature_index=first_feature + int(self.feature[rows.start]),
+            band=str(BAND_NAMES[self.band[rows.start]]),
+            n_in_band=int(self.n_in_band[rows.start]),
+            context_index=self.context_index[rows],
+            split=self.split[rows],
+            peak_position=self.peak_position[rows],
+            n_similar=self.n_similar[rows],
+            indptr=(indptr - indptr[0]).astype(np.uint32),
+            position=self.position[events],
+            value=self.value[events],
+        )
+
+
+def build_examples(
+    chosen: ChosenExamples, events: PairEventRows, n_in_band: NDArray[np.int64], corpus: CorpusArrays
+) -> ExampleTable:
+    """The table of the chosen examples.
 
     `n_in_band` [n, len(BAND_NAMES)] counts the contexts of each band in the whole corpus; `events` holds the events
     of `firing_pairs` (near misses and non-firing contexts have none). `n_similar` is 0 until `with_similar_counts`
     fills it in.
     """
     context = corpus.context_of_slot[chosen.slot].astype(np.uint32)
-    peak_position = (chosen.slot - corpus.context_slot[context]).astype(np.uint16)
     is_firing, pair = find_sorted(events.pair, pair_ids(chosen.feature, context, corpus.n_contexts))
     n_events = np.zeros(len(context), dtype=np.int64)
     n_events[is_firing] = events.indptr[pair + 1] - events.indptr[pair]
     at = concat_ranges(events.indptr[pair], n_events[is_firing])
-    position, value = events.position[at], events.value[at]
-    indptr = np.concatenate([[0], np.cumsum(n_events)])
-    split = chosen.split.astype(np.uint8)
-    starts = run_starts(chosen.feature, chosen.band)
-    bands = []
-    for start, length in zip(starts.tolist(), run_lengths(starts, len(context)).tolist(), strict=True):
-        rows = slice(start, start + length)
-        feature, band = int(chosen.feature[start]), int(chosen.band[start])
-        first, last = int(indptr[start]), int(indptr[start + length])
-        bands.append(
-            ExampleBand(
-                feature_index=first_feature + feature,
-                band=str(BAND_NAMES[band]),
-                n_in_band=int(n_in_band[feature, band]),
-                context_index=context[rows],
-                split=split[rows],
-                peak_position=peak_position[rows],
-                n_similar=np.zeros(length, dtype=np.uint32),
-                indptr=(indptr[start : start + length + 1] - first).astype(np.uint32),
-                position=position[first:last],
-                value=value[first:last],
-            )
-        )
-    return bands
-
-
-def _hash_examples(bands: list[ExampleBand], corpus: CorpusArrays) -> NDArray[np.uint64]:
-    context = np.concatenate([np.zeros(0, dtype=np.uint32), *(band.context_index for band in bands)])
-    position = np.concatenate([np.zeros(0, dtype=np.uint16), *(band.peak_position for band in bands)])
-    return window_hashes(corpus, corpus.context_slot[context] + position)
-
-
-def published_windows(batch: FeatureBatch, corpus: CorpusArrays) -> NDArray[np.uint64]:
-    """The distinct windows of all published examples, ascending: what `windows.count_windows` is asked to count."""
-    return np.unique(_hash_examples(batch.examples, corpus))
-
-
-def with_similar_counts(batch: FeatureBatch, corpus: CorpusArrays, counts: WindowCounts) -> FeatureBatch:
-    """The batch with `n_similar` of every example: how often its window occurs in the corpus, itself included."""
-    n_similar = counts.fetch(_hash_examples(batch.examples, corpus)).astype(np.uint32)
-    ends = np.cumsum([len(band.context_index) for band in batch.examples], dtype=np.int64)
-    parts = np.split(n_similar, ends[:-1]) if len(ends) else []
-    bands = [replace(band, n_similar=part) for band, part in zip(batch.examples, parts, strict=True)]
-    return replace(batch, examples=bands)
+    return ExampleTable(
+        feature=chosen.feature,
+        band=chosen.band,
+        n_in_band=n_in_band[chosen.feature, chosen.band],
+        context_index=context,
+        split=chosen.split.astype(np.uint8),
+        peak_position=(chosen.slot - corpus.context_slot[context]).astype(np.uint16),
+        n_similar=np.zeros(len(context), dtype=np.uint32),
+        indptr=np.concatenate([[0], np.cumsum(n_events)]),
+        position=events.position[at],
+        value=events.value[at],
+    )
 
 
 def with_duplicates(batch: FeatureBatch, duplicate_of: NDArray[np.int64]) -> FeatureBatch:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from featlas.core.corpus import CorpusArrays
 from featlas.core.hashing import hash_arrays
 from featlas.domain import Cause, HookPoint
+from featlas.engine.block_events import BlockEvents
 from featlas.engine.events import Events, find_events
 from featlas.engine.language_model import LanguageModel
 from featlas.engine.quality import reconstruction_sums
@@ -21,7 +22,6 @@ from featlas.store.artifacts import BlockArrays, save_block
 QUALITY_SALT = 0x5EED_0F_F1  # keeps the choice of measured contexts apart from every other choice by the same seed
 QUALITY_SHARE = 16  # one context in so many is reconstructed
 SMALL_CORPUS = 64 * QUALITY_SHARE  # contexts below which all are
-_SLOT_BITS = 16  # a block has no more slots than that
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def read_block(
     """Run the model and the SAE over one block."""
     start = block * plan.block_slots
     cause = np.array(corpus.cause[start : start + plan.block_slots])
-    found = EventParts()
+    found = BlockEvents(target.n_features, plan.block_slots)
     quality = QualitySums(model.device, target.sae.d_out)
     for contexts in plan.batches(block):
         stop.check()
@@ -93,14 +93,16 @@ def read_block(
         if target.mean_centred:
             acts = acts - acts.mean(dim=-1, keepdim=True)
         _mark_sinks(cause, rows.slot, acts, target.sink_limit)
-        events = [find_events(target.sae, acts, target.threshold)]
+        events = find_events(target.sae, acts, target.threshold)
+        found.add(events, rows.slot)
         if target.null_features is not None:
             # They have thresholds of their own; the run's is in the SAE's units.
-            events.append(find_events(target.null_features, acts, threshold=0.0).shifted(target.sae.d_sae))
-        found.add(events, rows.slot)
-        quality.add(target.sae, acts, cause[rows.slot], _is_measured(plan, corpus, rows.context))
+            found.add(find_events(target.null_features, acts, threshold=0.0), rows.slot, target.sae.d_sae)
+        all_events = None if target.threshold > 0 else events
+        quality.add(target.sae, acts, all_events, cause[rows.slot], _is_measured(plan, corpus, rows.context))
         progress.advance(len(rows.slot))
-    return _block_arrays(found, cause, target.n_features, quality.arrays())
+    events = found.take_sorted(cause == Cause.COUNTED)
+    return BlockArrays(**vars(events), cause=cause, quality=quality.arrays())
 
 
 def _mark_sinks(cause: NDArray[np.uint8], slot: NDArray[np.int64], acts: torch.Tensor, limit: float | None) -> None:
@@ -129,62 +131,23 @@ class QualitySums:
         self._totals = np.zeros((len(self.CAUSES), 3))
         self._sums = np.zeros((len(self.CAUSES), d_out))
 
-    def add(self, sae: SaeParams, acts: torch.Tensor, cause: NDArray[np.uint8], is_measured: NDArray[np.bool_]) -> None:
-        """Add the measured rows of a batch. acts: [n, d_in]; cause, is_measured: [n]."""
+    def add(
+        self,
+        sae: SaeParams,
+        acts: torch.Tensor,
+        events: Events | None,
+        cause: NDArray[np.uint8],
+        is_measured: NDArray[np.bool_],
+    ) -> None:
+        """Add the measured rows of a batch: acts [n, d_in]; all events, if known; cause and is_measured [n]."""
         for row, wanted in enumerate(self.CAUSES):
             chosen = is_measured & (cause == wanted)
             if chosen.any():
-                sums = reconstruction_sums(sae, acts[torch.from_numpy(chosen).to(self._device)])
+                here = acts[torch.from_numpy(chosen).to(self._device)]
+                sums = reconstruction_sums(sae, here, events=None if events is None else events.of_rows(chosen))
                 self._totals[row] += [sums["n"], sums["error"], sums["square"]]
                 self._sums[row] += np.asarray(sums["sum"])
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """`totals` [2, 3] (n, Σ‖x−x̂‖², Σ‖x‖²) and `sums` [2, d_out] (Σx); first row counted, second sinks."""
         return {"totals": self._totals, "sums": self._sums}
-
-
-class EventParts:
-    """The events of a block as they come, batch by batch: twelve bytes each, since a block has millions."""
-
-    def __init__(self) -> None:
-        self._keys: list[NDArray[np.int64]] = []
-        self._values: list[NDArray[np.float32]] = []
-
-    def add(self, events: Iterable[Events], slot: NDArray[np.int64]) -> None:
-        """Add a batch's; `slot` [n_rows] says where in the block its rows are."""
-        for part in events:
-            self._keys.append(part.feature << _SLOT_BITS | slot[part.row])
-            self._values.append(part.value)
-
-    def take_sorted(self) -> tuple[NDArray[np.int64], NDArray[np.uint16], NDArray[np.float32]]:
-        """Feature, slot and value of all events by feature and slot; they are held here no longer."""
-        keys = np.concatenate([np.zeros(0, np.int64), *self._keys])
-        self._keys.clear()
-        order = np.argsort(keys)
-        keys = keys[order]
-        values = np.concatenate([np.zeros(0, np.float32), *self._values])[order]
-        self._values.clear()
-        return keys >> _SLOT_BITS, (keys & (1 << _SLOT_BITS) - 1).astype(np.uint16), values
-
-
-def _block_arrays(
-    found: EventParts, cause: NDArray[np.uint8], n_features: int, quality: dict[str, NDArray[np.float64]]
-) -> BlockArrays:
-    """Sort a block's events by feature and slot, and set those at positions that are not counted apart."""
-    feature, slot, value = found.take_sorted()
-    is_counted = cause[slot] == Cause.COUNTED
-    excluded_feature, first, n = np.unique(feature[~is_counted], return_index=True, return_counts=True)
-    excluded_value = value[~is_counted]
-    largest = np.maximum.reduceat(excluded_value, first) if len(first) else np.zeros(0, np.float32)
-    indptr = np.zeros(n_features + 1, dtype=np.int64)
-    indptr[1:] = np.cumsum(np.bincount(feature[is_counted], minlength=n_features))
-    return BlockArrays(
-        indptr=indptr.astype(np.uint32),
-        slot=slot[is_counted],
-        value=value[is_counted],
-        excluded_feature=excluded_feature.astype(np.uint32),
-        excluded_n=n.astype(np.uint32),
-        excluded_max=largest,
-        cause=cause,
-        quality=quality,
-    )

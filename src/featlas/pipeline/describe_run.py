@@ -20,11 +20,12 @@ from featlas.core.describe import DescribeOptions, FeatureDescription, FeatureRa
 from featlas.core.duplicates import find_duplicates
 from featlas.core.events import FeatureEvents
 from featlas.core.histogram import EDGES
-from featlas.core.published import published_windows, with_duplicates, with_similar_counts
+from featlas.core.published import ExampleTable, with_duplicates
 from featlas.core.quality import QualityTotals, quality_figures
 from featlas.core.windows import WindowCounts, count_windows
-from featlas.domain import Cause, ContextBatch, FeatureFlag, SnapshotHeader, Split
+from featlas.domain import Cause, ContextBatch, FeatureBatch, FeatureFlag, SnapshotHeader, Split
 from featlas.engine.memory import give_back_memory
+from featlas.engine.threads import map_in_threads
 from featlas.pipeline.plan import Plan
 from featlas.pipeline.progress import Progress, Stop
 from featlas.store.artifacts import load_block_extras, read_block_indptr, read_block_slice, save_table
@@ -120,11 +121,16 @@ class Description:
     totals: RunTotals
     n_real: int
 
-    def read_batches(self) -> Iterator[FeatureDescription]:
-        """The described ranges in feature order."""
+    def read_batches(self) -> Iterator[FeatureBatch]:
+        """What is published, range by range in feature order."""
         for number in range(self.n_batches):
             with (self.spool / f"{number:06d}.pickle").open("rb") as file:
-                yield pickle.load(file)  # our own file, written by this job a moment ago
+                facts, examples = pickle.load(file)  # our own file, written by this job a moment ago
+            first = facts.first_feature
+            bands = examples.with_similar_counts(self.corpus, self.windows).bands(first)
+            yield with_duplicates(
+                replace(facts, examples=bands), self.columns["duplicate_of"][first : first + len(facts)]
+            )
 
     def header(self, *, is_partial: bool) -> SnapshotHeader:
         """The snapshot's counts and quality figures."""
@@ -174,32 +180,33 @@ def describe_run(  # the seven are the whole of what describing rests on
     totals = add_up_blocks(plan, blocks, n_features, cause)
     corpus = replace(corpus, cause=cause)
     index = index_corpus(corpus, options.seed)
-    by_split = index.totals.n_occurrences
-    save_table(plan.folder, OCCURRENCES, {split.name.lower(): by_split[split] for split in Split})
+    save_table(plan.folder, OCCURRENCES, {s.name.lower(): index.totals.n_occurrences[s] for s in Split})
     columns: dict[str, list[NDArray]] = {}
     windows: list[NDArray[np.uint64]] = []
     firing_hashes: list[NDArray[np.uint64]] = []
     progress.phase("describing features", n_features, "features")
     ranges = choose_ranges(totals.n_events)
-    for number, (first, last) in enumerate(ranges):
+
+    def describe(bounds: tuple[int, int]) -> FeatureDescription:
         stop.check()
-        give_back_memory()
+        first, last = bounds
         features = FeatureRange(first, totals.n_fires_excluded[first:last], totals.max_excluded[first:last])
-        described = describe_features(features, _chunk_reader(plan, blocks, first, last), corpus, index, options)
+        return describe_features(features, _chunk_reader(plan, blocks, first, last), corpus, index, options)
+
+    for number, described in enumerate(map_in_threads(describe, ranges)):
+        give_back_memory()
         save_table(plan.folder, f"{TOKEN_TABLES}{number:06d}", vars(described.token_rows))
-        windows.append(published_windows(described.batch, corpus))
+        windows.append(np.unique(described.examples.windows(corpus)))
         for name, values in described.columns.items():
             columns.setdefault(name, []).append(values)
-        columns.setdefault("flags", []).append(described.batch.flags)
+        columns.setdefault("flags", []).append(described.facts.flags)
         firing_hashes.append(described.firing_hash)
-        _save_spooled(spool / f"{number:06d}.pickle", described)
-        progress.advance(last - first)
+        _save_spooled(spool / f"{number:06d}.pickle", (described.facts, described.examples))
+        progress.advance(len(described.facts))
     return Description(
         spool=spool,
         n_batches=len(ranges),
-        columns=_with_duplicates(
-            {name: np.concatenate(parts) for name, parts in columns.items()}, np.concatenate(firing_hashes)
-        ),
+        columns=_with_duplicates({n: np.concatenate(parts) for n, parts in columns.items()}, firing_hashes),
         windows=count_windows(corpus, np.concatenate(windows)),
         index=index,
         corpus=corpus,
@@ -208,9 +215,9 @@ def describe_run(  # the seven are the whole of what describing rests on
     )
 
 
-def _with_duplicates(columns: dict[str, NDArray], firing_hash: NDArray[np.uint64]) -> dict[str, NDArray]:
+def _with_duplicates(columns: dict[str, NDArray], firing_hashes: list[NDArray[np.uint64]]) -> dict[str, NDArray]:
     """The columns with `duplicate_of` of all features, and their flags with DUPLICATE."""
-    duplicate_of = find_duplicates(firing_hash, columns["n_fires"])
+    duplicate_of = find_duplicates(np.concatenate(firing_hashes), columns["n_fires"])
     flag = np.where(duplicate_of >= 0, np.uint32(FeatureFlag.DUPLICATE), np.uint32(0))
     return {**columns, "duplicate_of": duplicate_of, "flags": columns["flags"] | flag}
 
@@ -219,7 +226,7 @@ def _chunk_reader(plan: Plan, blocks: list[int], first: int, last: int) -> Calla
     return lambda: read_chunks(plan, blocks, first, last)
 
 
-def _save_spooled(path: Path, described: FeatureDescription) -> None:
+def _save_spooled(path: Path, described: tuple[FeatureBatch, ExampleTable]) -> None:
     with disk_errors_named(path), path.open("wb") as file:
         pickle.dump(described, file, protocol=pickle.HIGHEST_PROTOCOL)
 
@@ -230,12 +237,8 @@ def publish_description(description: Description, writer: SnapshotWriter, progre
     is_needed = np.zeros(corpus.n_contexts, dtype=bool)
     is_needed[description.index.probe.context] = True
     progress.phase("publishing", len(description.totals.n_events), "features")
-    for described in description.read_batches():
+    for batch in description.read_batches():
         stop.check()
-        first = described.batch.first_feature
-        duplicate_of = description.columns["duplicate_of"][first : first + len(described.batch)]
-        batch = with_similar_counts(described.batch, corpus, description.windows)
-        batch = with_duplicates(batch, duplicate_of)
         writer.add_features(batch)
         for band in batch.examples:
             is_needed[band.context_index] = True

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import fields
 
 import numpy as np
 from tests.oracles.worlds import World, make_world
@@ -10,12 +10,10 @@ from featlas.core.pairs import PairEvents
 from featlas.core.published import (
     BAND_NAMES,
     FiringTables,
-    build_bands,
+    build_examples,
     firing_pairs,
     list_examples,
-    published_windows,
     with_duplicates,
-    with_similar_counts,
 )
 from featlas.core.windows import count_windows, window_hashes
 from featlas.domain import Band, ExampleBand, FeatureFlag
@@ -75,7 +73,7 @@ def test_a_band_holds_whole_contexts_with_their_events():
     fold(world.cut([]), corpus, events)
     n_in_band = np.arange(world.n_features * 38).reshape(-1, 38)
     none = np.full((world.n_features, 2, 0), -1)
-    bands = build_bands(list_examples(tables, near, none), events.result(), n_in_band, 100, corpus)
+    bands = build_examples(list_examples(tables, near, none), events.result(), n_in_band, corpus).bands(100)
     expected = [(100, 0), (100, 1), (100, 4), (100, 37), (102, 0), (102, 1), (102, 2), (102, 4), (102, 37), (104, 2)]
     assert expected == [(b.feature_index, BAND_NAMES.index(b.band)) for b in bands]
     assert [int(n_in_band[f - 100, b]) for f, b in expected] == [b.n_in_band for b in bands]
@@ -110,31 +108,36 @@ def check_band(world: World, band: ExampleBand, f: int) -> None:
 
 def test_similar_counts_are_filled_in_for_every_example():
     world = make_world(21, "small integers")
-    batch = describe_world(world, []).batch
-    windows = published_windows(batch, world.corpus)
-    assert sorted(set(windows.tolist())) == windows.tolist()
+    described = describe_world(world, [])
+    windows = np.unique(described.examples.windows(world.corpus))
     counts = count_windows(world.corpus, windows)
-    filled = with_similar_counts(batch, world.corpus, counts)
+    filled = described.examples.with_similar_counts(world.corpus, counts).bands(world.first)
     every = window_hashes(world.corpus, np.array(world.counted())).tolist()
     n_seen = 0
-    for before, after in zip(batch.examples, filled.examples, strict=True):
+    for before, after in zip(described.batch.examples, filled, strict=True):
         slots = world.corpus.context_slot[after.context_index] + after.peak_position
         expected = [every.count(h) for h in window_hashes(world.corpus, slots).tolist()]
         assert expected == after.n_similar.tolist()
         assert min(expected) >= 1
         assert np.uint32 == after.n_similar.dtype
-        assert replace(before, n_similar=after.n_similar) == after
+        for column in fields(ExampleBand):
+            if column.name != "n_similar":
+                np.testing.assert_array_equal(getattr(before, column.name), getattr(after, column.name))
         n_seen = max(n_seen, *expected)
     assert n_seen > 1
-    np.testing.assert_array_equal(batch.n_fires, filled.n_fires)
 
 
-def test_a_batch_without_examples_has_no_windows():
+def test_without_examples_there_are_no_windows_and_no_bands():
     world = make_world(21, "small integers")
-    batch = replace(describe_world(world, []).batch, examples=[])
-    windows = published_windows(batch, world.corpus)
+    none = np.full((world.n_features, 2, 1), -1)
+    octaves = np.full((world.n_features, 2, N_OCTAVES, 1), -1)
+    tables = FiringTables(none, none, octaves)
+    events = PairEvents(firing_pairs(tables, world.corpus)).result()
+    n_in_band = np.zeros((world.n_features, len(BAND_NAMES)), dtype=np.int64)
+    table = build_examples(list_examples(tables, none, none), events, n_in_band, world.corpus)
+    windows = np.unique(table.windows(world.corpus))
     assert 0 == len(windows)
-    assert [] == with_similar_counts(batch, world.corpus, count_windows(world.corpus, windows)).examples
+    assert [] == table.with_similar_counts(world.corpus, count_windows(world.corpus, windows)).bands(0)
 
 
 def test_duplicates_are_filled_in_with_their_flag():
