@@ -11,7 +11,9 @@ class DirectionToken(Answer):
 
     token_id: int
     token: str
-    effect: float = Field(description="What one unit of the direction adds to the token's logit, before the norm.")
+    effect: float = Field(
+        description="What one unit of the direction adds to the logit, times what the final norm divides by."
+    )
 
 
 class FeatureLogits(Answer):

@@ -65,7 +65,7 @@ class Directions:
 
 @dataclass(frozen=True)
 class RatedToken:
-    """A token, and what one unit of the feature's direction does to its logit."""
+    """A token, and what one unit of the feature's direction does to its logit (docs/statistics.md)."""
 
     token_id: int
     token: str
