@@ -32,9 +32,11 @@ class UnitDirections:
     @classmethod
     def of(cls, vectors: Tensor) -> "UnitDirections":
         """Divide each vector by its length. vectors: [n, d]."""
-        norms = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
-        is_zero = norms[:, 0] == 0
-        unit = vectors.to(torch.float32) / torch.where(norms == 0, 1, norms)
+        vectors = vectors.to(torch.float32)
+        largest = vectors.abs().amax(dim=1, keepdim=True)
+        is_zero = largest[:, 0] == 0
+        unit = vectors / torch.where(largest == 0, 1, largest)  # or squares of very small numbers would be zero
+        unit /= torch.linalg.vector_norm(unit, dim=1, keepdim=True).clamp_(min=1)
         return cls(unit, is_zero.cpu().numpy())
 
     def __len__(self) -> int:

@@ -80,7 +80,7 @@ def find_readout(model: Any, n_tokens: int | None = None) -> Readout:
 def _find_final_norm(model: Any, width: int) -> nn.Module:
     """The norm that stands beside the list of blocks; where several do, the last."""
     blocks = find_blocks(model)
-    (beside,) = (module for module in model.modules() if any(child is blocks for child in module.children()))
+    beside = next(module for module in model.modules() if any(child is blocks for child in module.children()))
     found = [child for child in beside.children() if child is not blocks and _may_be_norm(child, width)]
     if not found:
         raise InputError(f"{type(model).__name__}: no final norm was found beside the blocks")

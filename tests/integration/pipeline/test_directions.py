@@ -1,13 +1,15 @@
 """The job on a planted SAE, whose decoder is known: sixteen zero directions, then each axis there and back."""
 
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.integration.pipeline.conftest import MakeWorkbench, planted_spec
+from tests.conftest import DATABASES
+from tests.integration.pipeline.conftest import planted_spec
 from tests.integration.pipeline.workbench import PhaseStop, Workbench
 from transformers import LlamaForCausalLM
 
@@ -30,6 +32,7 @@ from featlas.store.directions import (
 )
 from featlas.store.lease_owner import Owner
 from featlas.store.runs import Run
+from featlas.store.session import Store
 from featlas.store.tables import FeatureLogitsRow, FeatureNeighboursRow, SaeDirectionsRow, SaeMapRow
 from featlas.testing.planted_sae import DENSE, N_PLANTED, Planted
 from featlas.testing.tiny_models import D_MODEL
@@ -38,11 +41,17 @@ TABLES = (SaeDirectionsRow, FeatureLogitsRow, FeatureNeighboursRow, SaeMapRow)
 N_FEATURES = N_PLANTED + 2 * D_MODEL
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=DATABASES)
 def bench(
-    tmp_path_factory: pytest.TempPathFactory, make_workbench: MakeWorkbench, planted: Planted, text: Path
-) -> Workbench:
-    return make_workbench(tmp_path_factory.mktemp("directions"), **planted_spec(planted, text))
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    new_store_url: Callable[[str], str],
+    planted: Planted,
+    text: Path,
+) -> Iterator[Workbench]:
+    store = Store.open(new_store_url(request.param))
+    yield Workbench(tmp_path_factory.mktemp("directions"), store, planted_spec(planted, text))
+    store.close()
 
 
 @pytest.fixture(scope="module")

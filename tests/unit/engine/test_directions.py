@@ -20,7 +20,7 @@ N, WIDTH = 60, 8
 def made(seed: int = 0) -> torch.Tensor:
     """Random directions of very different lengths; 5 and 11 are zero, 20 and 30 point the same way."""
     generator = torch.Generator().manual_seed(seed)
-    vectors = torch.randn(N, WIDTH, generator=generator) * torch.logspace(-6, 6, N)[:, None]
+    vectors = torch.randn(N, WIDTH, generator=generator) * torch.logspace(-30, 30, N)[:, None]
     vectors[[5, 11]] = 0
     vectors[30] = 4 * vectors[20]
     return vectors
