@@ -91,6 +91,20 @@ class AccessScope(enum.StrEnum):
     WRITE = "write"
 
 
+class DirectionKind(enum.StrEnum):
+    """Which of a feature's two directions: what it writes to the model, or what it looks for in it."""
+
+    DECODER = "decoder"
+    ENCODER = "encoder"
+
+
+class MapMethod(enum.StrEnum):
+    """How the features' decoder directions are laid out in the plane."""
+
+    PCA = "pca"
+    UMAP = "umap"
+
+
 class RunState(enum.StrEnum):
     """A run is pending until its final snapshot is published."""
 

@@ -255,6 +255,30 @@ class LabelSpec(LabelOptions):
         return self.model or DEFAULT_MODELS.get(self.provider, "")
 
 
+class DirectionOptions(Spec):
+    """What is told of the directions of an SAE's features."""
+
+    n_tokens: int = Field(
+        default=10, ge=1, le=1000, description="Tokens that each feature promotes, and as many that it suppresses."
+    )
+    n_neighbours: int = Field(
+        default=20, ge=1, le=1000, description="Nearest features of each, by decoder and by encoder direction."
+    )
+    map: Literal["pca", "umap"] = Field(
+        default="pca",
+        description="pca: a map of the features by two principal components; umap: that and one by UMAP, which needs "
+        "featlas[umap].",
+    )
+
+
+class DirectionsSpec(DirectionOptions):
+    """What an SAE's weights say by themselves: tokens, neighbours and a map of its features."""
+
+    queue: ClassVar[str] = "extraction"
+
+    run: Words = Field(min_length=1, description="Number, name or start of the uid of a run: its SAE, its model.")
+
+
 class CheckSpec(TextSpec, ModelSpec, SaeSpec):
     """A self-check: is this SAE read at the right place, in the right way?"""
 

@@ -18,7 +18,11 @@ CHOICES = {
     "review_state": ("unreviewed", "accepted", "rejected"),
     "failure_cause": ("rate_limit", None, "server"),
     "action": ("accept", "write", "skip"),
-    "kind": {"access_tokens": ("token", "login", "session")},
+    "kind": {
+        "access_tokens": ("token", "login", "session"),
+        "feature_neighbours": ("decoder", "encoder", "decoder"),
+    },
+    "method": {"sae_maps": ("pca", "umap", "pca")},
     "scope": ("read", "write", "read"),
     "split": (0, 1, 0),
     "confidence": (0.0, 1.0, None),

@@ -6,6 +6,7 @@ zeros               up to a multiple of 8 bytes
 arrays              little-endian, each at a multiple of 8 from here on; `offset` counts bytes from here
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -29,6 +30,11 @@ def pack_block(header: Mapping[str, Any], columns: Mapping[str, NDArray]) -> byt
     text = json.dumps({**header, "columns": entries}, allow_nan=False, separators=(",", ":")).encode()
     prefix = len(text).to_bytes(4, "little") + text
     return b"".join([prefix, bytes(-len(prefix) % _ALIGNMENT), *parts])
+
+
+def tag_of(*parts: object) -> str:
+    """The ETag of an answer that is the same as long as these are."""
+    return '"' + hashlib.sha256(repr(parts).encode()).hexdigest()[:24] + '"'
 
 
 def _plain(values: NDArray) -> NDArray:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from featlas.cli.directing import directions_to_json, find_feature_directions, print_feature_directions
 from featlas.cli.showing import number, print_feature_page, print_feature_table
 from featlas.cli.surroundings import opened
 from featlas.cli.terminal import result_console
@@ -90,8 +91,11 @@ def print_feature(run_ref: str, index: int, *, as_json: bool) -> int:
         found = fetch_feature(session, run, index)
         state = fetch_state(session, run.sae_id, index)
         label = None if state.current_label_id is None else fetch_label(session, state.current_label_id)
+        directions = find_feature_directions(session, run, index)
     if as_json:
-        print(json.dumps(feature_to_json(found, state)))
-    else:
-        print_feature_page(found, label)
+        print(json.dumps({**feature_to_json(found, state), **directions_to_json(directions)}))
+        return 0
+    print_feature_page(found, label)
+    if directions is not None:
+        print_feature_directions(directions)
     return 0

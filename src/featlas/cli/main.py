@@ -19,10 +19,11 @@ from featlas.cli.reviews import review
 from featlas.cli.templates import templates
 from featlas.cli.tokens import tokens
 from featlas.errors import ExternalError, FeatlasError
-from featlas.specs import QUEUES, CheckSpec, ExtractSpec, LabelOptions, LabelSpec, TrainSpec
+from featlas.specs import QUEUES, CheckSpec, DirectionOptions, ExtractSpec, LabelOptions, LabelSpec, TrainSpec
 
 INTERRUPTED = 130
 NO_OPTIONS = LabelOptions()
+USUAL_DIRECTIONS = DirectionOptions()
 
 app = App(
     name="featlas",
@@ -139,6 +140,19 @@ def label(
 
     request = {**options.model_dump(exclude_unset=True), "run": run, "query": query, "rules": rules}
     return run_label(request, estimate_only=estimate, as_json=as_json)
+
+
+@app.command(usage="Usage: featlas directions [OPTIONS] RUN")
+def directions(
+    run: RunRef, /, *, options: Annotated[DirectionOptions, FromSpec] = USUAL_DIRECTIONS, as_json: Json = False
+) -> int:
+    """Ask a run's SAE what its weights say by themselves: tokens, nearest features and a map.
+
+    Once for an SAE and a model; `featlas feature` shows it then. A later one takes the place of the last.
+    """
+    from featlas.cli.directing import run_directions
+
+    return run_directions({**options.model_dump(), "run": run}, as_json=as_json)
 
 
 @app.command

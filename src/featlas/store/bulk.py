@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, exc
+from sqlalchemy import ColumnElement, Connection, delete, exc
 from sqlalchemy.orm import Session
 
 from featlas.store.session import Store
@@ -96,10 +96,10 @@ def _copy(connection: Connection, statement: str, rows: Sequence[Sequence[Any]])
         raise exc.DBAPIError.instance(statement, None, error, psycopg.Error, dialect=connection.dialect) from error
 
 
-def delete_rows(store: Store, guard: Guard, table: type[Row], snapshot_id: int, n_features: int) -> None:
-    """Delete a snapshot's rows from a table keyed by (snapshot_id, feature_index), feature range by feature range."""
-    of_snapshot, feature_index = table.snapshot_id == snapshot_id, table.feature_index  # type: ignore[attr-defined]
+def delete_rows(store: Store, guard: Guard, table: type[Row], of_whole: ColumnElement[bool], n_features: int) -> None:
+    """Delete what a snapshot, or the like, has in a table keyed by it and feature_index, feature range by range."""
+    feature_index = table.feature_index  # type: ignore[attr-defined]
     pace = Pace()
     for chunk in pace.chunks(n_features):
-        statement = delete(table).where(of_snapshot, feature_index >= chunk.start, feature_index < chunk.stop)
+        statement = delete(table).where(of_whole, feature_index >= chunk.start, feature_index < chunk.stop)
         write_paced(store, guard, pace, len(chunk), lambda session, s=statement: session.execute(s) and None)

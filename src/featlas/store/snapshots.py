@@ -244,7 +244,7 @@ def _find_leftovers(session: Session, of) -> list[tuple[int, int]]:
 def _drop_snapshot(store: Store, guard: Guard, leftover: tuple[int, int]) -> None:
     snapshot_id, n_features = leftover
     for table in (FeatureTokenRow, FeatureActivationsRow, FeatureRow):
-        delete_rows(store, guard, table, snapshot_id, n_features)
+        delete_rows(store, guard, table, table.snapshot_id == snapshot_id, n_features)
     with store.write() as session:
         guard(session)
         session.execute(delete(SnapshotRow).where(SnapshotRow.id == snapshot_id))

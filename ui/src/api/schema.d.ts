@@ -286,6 +286,68 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/saes/{sae}/features/{feature_index}/logits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Logits
+         * @description The tokens that a feature promotes and suppresses, from the weights alone; 404 until a job computed them.
+         */
+        get: operations["logits_api_v1_saes__sae__features__feature_index__logits_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/saes/{sae}/features/{feature_index}/neighbours": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Neighbours
+         * @description The features whose directions are nearest to one's, with their labels; 404 until a job computed them.
+         */
+        get: operations["neighbours_api_v1_saes__sae__features__feature_index__neighbours_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/saes/{sae}/map": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Direction Map
+         * @description A place in the plane for each feature, as one block: the columns `x` and `y`, NaN where there is no direction.
+         *
+         *     The header's `explained_variance` are the shares of the variance that the two axes show; null where they show none.
+         */
+        get: operations["direction_map_api_v1_saes__sae__map_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/saes/{sae}/features/{feature_index}/labels": {
         parameters: {
             query?: never;
@@ -1174,6 +1236,27 @@ export interface components {
             b: components["schemas"]["Label"] | null;
         };
         /**
+         * DirectionKind
+         * @description Which of a feature's two directions: what it writes to the model, or what it looks for in it.
+         * @enum {string}
+         */
+        DirectionKind: "decoder" | "encoder";
+        /**
+         * DirectionToken
+         * @description A token, and what the feature's direction does to it.
+         */
+        DirectionToken: {
+            /** Token Id */
+            token_id: number;
+            /** Token */
+            token: string;
+            /**
+             * Effect
+             * @description What one unit of the direction adds to the logit, times what the final norm divides by.
+             */
+            effect: number;
+        };
+        /**
          * Document
          * @description A piece of a document around a context, with the feature's activations where they are known.
          */
@@ -1401,6 +1484,48 @@ export interface components {
             is_favorite: boolean;
             /** Items */
             items: components["schemas"]["Label"][];
+        };
+        /**
+         * FeatureLogits
+         * @description The tokens that a feature promotes and suppresses, by its decoder direction and the model's unembedding alone.
+         */
+        FeatureLogits: {
+            /** Feature Index */
+            feature_index: number;
+            /**
+             * Reason
+             * @description Why there are none; null where there are.
+             */
+            reason: string | null;
+            /**
+             * Promoted
+             * @description Largest effect first.
+             */
+            promoted: components["schemas"]["DirectionToken"][] | null;
+            /**
+             * Suppressed
+             * @description Smallest effect first.
+             */
+            suppressed: components["schemas"]["DirectionToken"][] | null;
+        };
+        /**
+         * FeatureNeighbours
+         * @description The features whose directions are nearest to a feature's, by cosine.
+         */
+        FeatureNeighbours: {
+            /** Feature Index */
+            feature_index: number;
+            kind: components["schemas"]["DirectionKind"];
+            /**
+             * Reason
+             * @description Why there are none; null where there are.
+             */
+            reason: string | null;
+            /**
+             * Items
+             * @description Largest cosine first.
+             */
+            items: components["schemas"]["NearFeature"][] | null;
         };
         /**
          * FeaturePage
@@ -1962,6 +2087,12 @@ export interface components {
             next: string | null;
         };
         /**
+         * MapMethod
+         * @description How the features' decoder directions are laid out in the plane.
+         * @enum {string}
+         */
+        MapMethod: "pca" | "umap";
+        /**
          * Mark
          * @description A segment of text that is shown marked: it holds an active token, or the position shown first.
          *
@@ -2005,6 +2136,24 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
+        };
+        /**
+         * NearFeature
+         * @description A feature whose direction is near another's, with what is known of it.
+         */
+        NearFeature: {
+            /** Feature Index */
+            feature_index: number;
+            /** Cosine */
+            cosine: number;
+            /**
+             * Is Near Duplicate
+             * @description Whether it points the same way: a cosine of 0.99 or more.
+             */
+            is_near_duplicate: boolean;
+            label: components["schemas"]["LabelBrief"] | null;
+            /** Flags */
+            flags: string[];
         };
         /**
          * NewEvidence
@@ -4749,6 +4898,394 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Document"];
                 };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    logits_api_v1_saes__sae__features__feature_index__logits_get: {
+        parameters: {
+            query?: {
+                /** @description Number, name or start of the uid; the SAE's newest run without it. */
+                run?: string | null;
+            };
+            header?: never;
+            path: {
+                sae: string;
+                feature_index: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureLogits"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    neighbours_api_v1_saes__sae__features__feature_index__neighbours_get: {
+        parameters: {
+            query?: {
+                /** @description Whose directions are compared. */
+                kind?: components["schemas"]["DirectionKind"];
+                /** @description Number, name or start of the uid; the SAE's newest run without it. */
+                run?: string | null;
+            };
+            header?: never;
+            path: {
+                sae: string;
+                feature_index: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureNeighbours"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    direction_map_api_v1_saes__sae__map_get: {
+        parameters: {
+            query?: {
+                /** @description How features are laid out. */
+                method?: components["schemas"]["MapMethod"];
+                /** @description Number, name or start of the uid; the SAE's newest run without it. */
+                run?: string | null;
+            };
+            header?: never;
+            path: {
+                sae: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.featlas.block": unknown;
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Bad Request */
             400: {

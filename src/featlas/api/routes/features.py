@@ -1,13 +1,12 @@
 """The features of a run by query: pages, all matches as ids, rows by id, columns as blocks, and facets."""
 
-import hashlib
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
 from featlas.api import schemas, shapes
-from featlas.api.blocks import MEDIA_TYPE, pack_block
+from featlas.api.blocks import MEDIA_TYPE, pack_block, tag_of
 from featlas.api.problems import utf16_place
 from featlas.api.surroundings import Here
 from featlas.errors import InputError, NotFoundError
@@ -105,7 +104,7 @@ def columns(
     with here.store.read() as session:
         _, of_run = fetch_sae_and_run(session, sae, run)
         snapshot_id, header = published_snapshot(of_run)
-        tag = _tag(here.store.url.database, of_run.uid, snapshot_id, names)
+        tag = tag_of(here.store.url.database, of_run.uid, snapshot_id, names)
         cache = {"ETag": tag, "Cache-Control": "no-cache"}  # the run in the address may get a newer snapshot
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=cache)
@@ -171,7 +170,3 @@ def read_query(text: str, selection: Selection) -> schemas.ReadQuery:
     ]
     sort = [f"{'-' * key.is_descending}{key.field}" for key in selection.query.sort or DEFAULT_SORT]
     return schemas.ReadQuery(text=text, parts=parts, sort=sort)
-
-
-def _tag(*parts: object) -> str:
-    return '"' + hashlib.sha256(repr(parts).encode()).hexdigest()[:24] + '"'

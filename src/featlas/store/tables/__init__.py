@@ -1,6 +1,7 @@
 """Every table of the store, in one namespace, so that importing it registers them all."""
 
 from featlas.store.tables.access import AccessTokenRow
+from featlas.store.tables.directions import FeatureLogitsRow, FeatureNeighboursRow, SaeDirectionsRow, SaeMapRow
 from featlas.store.tables.facts import (
     ContextRow,
     FeatureActivationsRow,
@@ -29,6 +30,8 @@ __all__ = [
     "ExtractionTemplateRow",
     "FeatureActivationsRow",
     "FeatureColumnRow",
+    "FeatureLogitsRow",
+    "FeatureNeighboursRow",
     "FeatureRow",
     "FeatureStateRow",
     "FeatureTokenRow",
@@ -43,6 +46,8 @@ __all__ = [
     "ReviewActionRow",
     "Row",
     "RunRow",
+    "SaeDirectionsRow",
+    "SaeMapRow",
     "SaeRow",
     "ScoreRow",
     "SnapshotRow",
