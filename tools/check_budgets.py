@@ -21,7 +21,7 @@ BANNED_VERBS = {"process"}  # as a noun, of the system's processes, the word is 
 # Every raised budget, with its reason. Key: path, or path::function; value: (budget, reason).
 RAISED_FILE_LINES: dict[str, tuple[int, str]] = {
     "src/featlas/store/migrations/versions/0001_first.py": (700, "a frozen list of columns, read once"),
-    "src/featlas/domain.py": (560, "the nouns that all rooms share, in one place"),
+    "src/featlas/domain.py": (610, "the nouns that all rooms share, in one place"),
     "src/featlas/api/schemas.py": (680, "the API's contract, read as one"),
     "tests/integration/test_local_runner.py": (
         500,

@@ -1,0 +1,102 @@
+"""Sums of products over all units for many pairs of features at once: sparse matrices multiplied into a dense tile.
+
+Where torch has MKL its product of two sparse matrices into a dense one is used, several times as fast as SciPy's, which
+stands in elsewhere. Each row of the result is summed by one thread in the order of the units, in float64.
+"""
+
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+
+warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
+
+HAS_MKL = torch.backends.mkl.is_available()
+
+_CELLS_AT_ONCE = 1 << 19
+"""Pairs that a thread takes at a time: few enough for the processor's cache, and that threads end together."""
+
+
+@contextmanager
+def thread_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads to compute with: so many, or all physical cores for 0.
+
+    torch's own are one for the while: its products run beside each other, and would wait for each other's threads.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads or before) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class Events:
+    """Events as compressed rows: row r has `[indptr[r]:indptr[r + 1]]`, columns ascending; two numbers each."""
+
+    indptr: NDArray[np.int64]  # [n + 1], from 0
+    column: NDArray[np.int32]
+    value: NDArray[np.float32]
+    rank: NDArray[np.int32]
+
+    def rows(self, first: int, end: int) -> "Events":
+        """Rows first … end − 1."""
+        here = slice(int(self.indptr[first]), int(self.indptr[end]))
+        indptr = self.indptr[first : end + 1] - self.indptr[first]
+        return Events(indptr, self.column[here], self.value[here], self.rank[here])
+
+    def numbers(self) -> tuple[NDArray[np.float64], ...]:
+        """Values, ranks and ones of the events."""
+        return self.value.astype(np.float64), self.rank.astype(np.float64), np.ones(len(self.column))
+
+
+class UnitEvents:
+    """The events of a stretch of units, unit by unit, ready to be multiplied with those of some features."""
+
+    def __init__(self, events: Events, n_features: int, *, with_mkl: bool = HAS_MKL) -> None:
+        self._n_units, self._n_features = len(events.indptr) - 1, n_features
+        self._with_mkl = with_mkl
+        self._right = [self._matrix(events, numbers, n_features) for numbers in events.numbers()]
+
+    def add_products(self, sums: tuple[NDArray[np.float64], ...], features: Events, pool: Executor) -> None:
+        """Add Σ a·b over these units to each of `sums` (of values, ranks and ones), of shape [t, n_features] each.
+
+        `features` are the events of the tile's t features in these units, feature by feature, whose columns are units.
+        """
+        n = len(features.indptr) - 1
+        n_rows = max(1, _CELLS_AT_ONCE // self._n_features)
+
+        def add(first: int) -> None:
+            self._add(sums, features, first, min(first + n_rows, n))
+
+        list(pool.map(add, range(0, n, n_rows)))
+
+    def _add(self, sums: tuple[NDArray[np.float64], ...], features: Events, first: int, end: int) -> None:
+        part = features.rows(first, end)
+        if len(part.column) == 0:
+            return
+        for out, numbers, right in zip(sums, part.numbers(), self._right, strict=True):
+            out[first:end] += self._product(self._matrix(part, numbers, self._n_units), right)
+
+    def _product(self, left: "torch.Tensor | sparse.csr_array", right: "torch.Tensor | sparse.csr_array") -> NDArray:
+        if not isinstance(left, torch.Tensor):
+            return (left @ right).toarray()
+        out = torch.empty(left.shape[0], self._n_features, dtype=torch.float64)
+        return torch.addmm(out, left, right, beta=0).numpy()  # type: ignore[arg-type]
+
+    def _matrix(
+        self, events: Events, numbers: NDArray[np.float64], n_columns: int
+    ) -> "torch.Tensor | sparse.csr_array":
+        shape = (len(events.indptr) - 1, n_columns)
+        if not self._with_mkl:
+            return sparse.csr_array((numbers, events.column, events.indptr), shape)
+        indptr, column = torch.from_numpy(events.indptr.astype(np.int32)), torch.from_numpy(np.array(events.column))
+        return torch.sparse_csr_tensor(indptr, column, torch.from_numpy(numbers), size=shape, check_invariants=False)
