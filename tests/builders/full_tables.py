@@ -21,6 +21,9 @@ CHOICES = {
     "kind": {"access_tokens": ("token", "login", "session")},
     "scope": ("read", "write", "read"),
     "split": (0, 1, 0),
+    "unit": ("token", "context", "token"),
+    "measure": ("cosine", "pearson", "jaccard"),
+    "reason": ("dead", "constant", None),
     "confidence": (0.0, 1.0, None),
     "is_default": (True, False, False),
 }

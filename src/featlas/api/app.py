@@ -20,7 +20,19 @@ from featlas.api.metrics import Metrics
 from featlas.api.pages import add_pages
 from featlas.api.probes import Probes
 from featlas.api.problems import MEDIA_TYPE, add_problem_answers
-from featlas.api.routes import feature, features, figures, jobs, labelings, labels, library, reviews, templates, workers
+from featlas.api.routes import (
+    correlations,
+    feature,
+    features,
+    figures,
+    jobs,
+    labelings,
+    labels,
+    library,
+    reviews,
+    templates,
+    workers,
+)
 from featlas.api.schemas import Problem
 from featlas.api.surroundings import Surroundings
 from featlas.api.turns import N_AT_A_TIME, in_turn
@@ -77,9 +89,11 @@ def create_app(surroundings: Surroundings, *, ui: Path, door: Door = _AT_HOME, r
     app.state.stream_places = StreamPlaces(door.max_streams, door.max_streams_each)
     add_problem_answers(app)
     in_turns = [Depends(in_turn, scope="function")]
-    rooms = (library, features, feature, labels, labelings, reviews, templates, jobs, workers)
+    rooms = (library, features, feature, correlations, labels, labelings, reviews, templates, jobs, workers)
     for room in rooms:
-        app.include_router(room.router, prefix=PREFIX, dependencies=in_turns if room in (features, feature) else [])
+        app.include_router(
+            room.router, prefix=PREFIX, dependencies=in_turns if room in (features, feature, correlations) else []
+        )
     app.include_router(logins.router)
     app.include_router(figures.router)
     add_pages(app, ui)

@@ -85,7 +85,7 @@ def test_check_names_every_drift_of_tables_columns_and_indexes(store: Store, sto
 
 def test_a_database_behind_the_code_asks_for_an_upgrade(store: Store, store_url: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("featlas.store.session.HEAD", "9999")
-    with pytest.raises(ConflictError, match=r"at revision 0004, older than 9999; run `featlas db upgrade`"):
+    with pytest.raises(ConflictError, match=r"at revision 0005, older than 9999; run `featlas db upgrade`"):
         Store.open(store_url)
 
 

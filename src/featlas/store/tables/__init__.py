@@ -1,6 +1,7 @@
 """Every table of the store, in one namespace, so that importing it registers them all."""
 
 from featlas.store.tables.access import AccessTokenRow
+from featlas.store.tables.correlations import CorrelationRow, FeaturePartnersRow
 from featlas.store.tables.facts import (
     ContextRow,
     FeatureActivationsRow,
@@ -25,10 +26,12 @@ __all__ = [
     "AccessTokenRow",
     "ContextRow",
     "CorpusRow",
+    "CorrelationRow",
     "DocumentRow",
     "ExtractionTemplateRow",
     "FeatureActivationsRow",
     "FeatureColumnRow",
+    "FeaturePartnersRow",
     "FeatureRow",
     "FeatureStateRow",
     "FeatureTokenRow",
