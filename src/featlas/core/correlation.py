@@ -37,10 +37,11 @@ class Features:
     n_units: int
     values: ColumnMoments
     ranks: ColumnMoments
+    first: int = 0  # index of the first of them
 
     def take(self, at: slice) -> "Features":
         """Those of some features."""
-        return Features(self.n_units, self.values.take(at), self.ranks.take(at))
+        return Features(self.n_units, self.values.take(at), self.ranks.take(at), self.first + at.start)
 
     def reasons(self, measure: Measure) -> tuple[NoMeasure | None, ...]:
         """Why each feature has no such correlation, None where it has."""
@@ -54,18 +55,26 @@ class Features:
 
 def measure_pairs(measure: Measure, gram: GramTile, rows: Features, columns: Features) -> NDArray[np.float64]:
     """The measure of every pair; NaN where one of the two has none. Shape [t, k]."""
+    if measure is Measure.JACCARD:
+        found = gram.both / pair_trials(measure, gram, rows, columns)
+        found[rows.values.n_fires == 0] = np.nan
+        found[:, columns.values.n_fires == 0] = np.nan
+        return found
+    if measure is Measure.COSINE:
+        return _divide(gram.values.copy(), rows.values.square, columns.values.square)
+    of_ranks = measure is Measure.SPEARMAN
+    left, right = (rows.ranks, columns.ranks) if of_ranks else (rows.values, columns.values)
+    product = np.multiply.outer(left.total, right.total / rows.n_units)
+    np.subtract(gram.ranks if of_ranks else gram.values, product, out=product)
+    return _divide(product, left.spread, right.spread)
+
+
+def _divide(product: NDArray[np.float64], left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The products [t, k], in place, by the lengths of both sides, whose squares are given; NaN where one has none."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        if measure is Measure.JACCARD:
-            either = rows.values.n_fires[:, None] + columns.values.n_fires[None, :] - gram.both
-            found = gram.both / either
-            return np.where((rows.values.n_fires == 0)[:, None] | (columns.values.n_fires == 0), np.nan, found)
-        if measure is Measure.COSINE:
-            length = np.sqrt(rows.values.square)[:, None] * np.sqrt(columns.values.square)
-            return np.clip(gram.values / length, -1.0, 1.0)
-        of_ranks = measure is Measure.SPEARMAN
-        left, right = (rows.ranks, columns.ranks) if of_ranks else (rows.values, columns.values)
-        product = (gram.ranks if of_ranks else gram.values) - np.outer(left.total, right.total / rows.n_units)
-        return np.clip(product / (np.sqrt(left.spread)[:, None] * np.sqrt(right.spread)), -1.0, 1.0)
+        product *= (1 / np.sqrt(np.where(left > 0, left, np.nan)))[:, None]
+        product *= 1 / np.sqrt(np.where(right > 0, right, np.nan))
+    return np.clip(product, -1.0, 1.0, out=product)
 
 
 def pair_trials(measure: Measure, gram: GramTile, rows: Features, columns: Features) -> NDArray[np.float64]:

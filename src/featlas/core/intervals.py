@@ -32,13 +32,26 @@ class Interval:
 def wilson_low(successes: NDArray[np.int64], trials: NDArray[np.int64]) -> NDArray[np.float64]:
     """Wilson's lower 95 % bound (two-sided) of a share; 0 where there are no trials (Wilson 1927)."""
     n = np.maximum(trials, 1)
-    return np.where(trials > 0, score_low(successes / n, n), 0.0)
+    p = successes / n
+    spread = _Z * np.sqrt(p * (1 - p) / n + _Z**2 / (4 * n * n))
+    low = (p + _Z**2 / (2 * n) - spread) / (1 + _Z**2 / n)
+    return np.where(trials > 0, np.maximum(low, 0.0), 0.0)
 
 
-def score_low(share: NDArray[np.float64], n: NDArray) -> NDArray[np.float64]:
-    """Wilson's lower 95 % bound of a share of n > 0 trials, which need not be a whole number; never above the share."""
-    spread = _Z * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n * n))
-    return np.maximum((share + _Z**2 / (2 * n) - spread) / (1 + _Z**2 / n), 0.0)
+def score_low(share: NDArray[np.float64], n: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Wilson's lower bound, as `wilson_low`, of a share of n trials that need not be whole; 0 for NaN.
+
+    Numerator and denominator are multiplied by n, which leaves one division for each of many millions of pairs.
+    """
+    low = share * n
+    spread = low * (1.0 - share)
+    spread += _Z**2 / 4
+    np.sqrt(spread, out=spread)
+    spread *= _Z
+    low += _Z**2 / 2
+    low -= spread
+    low /= n + _Z**2
+    return np.fmax(low, 0.0, out=low)
 
 
 def exact_binomial(successes: NDArray[np.int64], trials: int) -> Interval:

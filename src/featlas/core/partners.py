@@ -17,21 +17,38 @@ NEAR_DUPLICATE = 0.99
 NEAR_DUPLICATE_LOW = 0.9
 
 
-def choose_partners(measure: Measure, gram: GramTile, first: int, features: Features, n_partners: int) -> PartnerLists:
-    """The partners of the features first … first + t − 1, whose sums are `gram` [t, k].
+def choose_partners(gram: GramTile, first: int, features: Features, n_partners: int) -> dict[Measure, PartnerLists]:
+    """By every measure, the partners of the features first … first + t − 1, whose sums are `gram` [t, k].
 
     At most n_partners that go together, and as many that avoid each other. Near-duplicates are told by Pearson only.
     """
-    n = gram.both.shape[0]
+    n = len(gram.both)
     rows = features.take(slice(first, first + n))
+    n_fires = features.values.n_fires
+    is_seen = gram.both >= MIN_BOTH
+    is_expected = np.multiply.outer(rows.values.n_fires, n_fires / max(features.n_units, 1)) >= MIN_BOTH
+    return {
+        measure: _choose(measure, gram, (rows, features), (is_seen, is_expected), n_partners) for measure in Measure
+    }
+
+
+def _choose(
+    measure: Measure,
+    gram: GramTile,
+    sides: tuple[Features, Features],
+    may_be: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    n_partners: int,
+) -> PartnerLists:
+    """The lists of one measure; `may_be` [t, k] says which pairs may go together, and which may avoid each other."""
+    rows, features = sides
+    n, first = len(gram.both), rows.first
     value = measure_pairs(measure, gram, rows, features)
     value[np.arange(n), first + np.arange(n)] = np.nan  # nobody is its own partner
     low = score_low(np.abs(value), pair_trials(measure, gram, rows, features))
-    together = (value > 0) & (gram.both >= MIN_BOTH)
-    chosen = [_best(low, together, n_partners)]
-    if measure is not Measure.JACCARD:
-        expected = np.outer(rows.values.n_fires, features.values.n_fires / max(features.n_units, 1))
-        chosen.append(_best(low, (value < 0) & (expected >= MIN_BOTH), n_partners))
+    chosen = [_best(low, (value > 0) & may_be[0], n_partners)]
+    is_below = value < 0
+    if is_below.any():
+        chosen.append(_best(low, is_below & may_be[1], n_partners))
     row = np.concatenate([found[0] for found in chosen])
     partner = np.concatenate([found[1] for found in chosen])
     order = np.argsort(row, kind="stable")
@@ -69,7 +86,7 @@ def _best(
     """
     n, k = low.shape
     n_best = min(n_best, k)
-    key = np.where(is_allowed, low, 0.0).astype(np.float32).view(np.uint32).astype(np.uint64)
+    key = (low.astype(np.float32) * is_allowed).view(np.uint32).astype(np.uint64)
     key <<= np.uint64(32)
     key |= np.arange(k, dtype=np.uint64)[::-1]
     best = np.partition(key, k - n_best, axis=1)[:, k - n_best :]

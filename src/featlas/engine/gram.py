@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta 
 
 HAS_MKL = torch.backends.mkl.is_available()
 
-_CELLS_AT_ONCE = 1 << 19
+_CELLS_AT_ONCE = 1 << 18
 """Pairs that a thread takes at a time: few enough for the processor's cache, and that threads end together."""
 
 
@@ -53,21 +54,25 @@ class Events:
         indptr = self.indptr[first : end + 1] - self.indptr[first]
         return Events(indptr, self.column[here], self.value[here], self.rank[here])
 
-    def numbers(self) -> tuple[NDArray[np.float64], ...]:
-        """Values, ranks and ones of the events."""
-        return self.value.astype(np.float64), self.rank.astype(np.float64), np.ones(len(self.column))
+    def numbers(self) -> tuple[NDArray[np.floating], ...]:
+        """Values, ranks and ones of the events; sums of fewer than 2²⁴ ones are whole in float32 too."""
+        return self.value.astype(np.float64), self.rank.astype(np.float64), np.ones(len(self.column), dtype=np.float32)
 
 
 class UnitEvents:
-    """The events of a stretch of units, unit by unit, ready to be multiplied with those of some features."""
+    """The events of a stretch of fewer than 2²⁴ units, unit by unit, to be multiplied with those of some features."""
 
     def __init__(self, events: Events, n_features: int, *, with_mkl: bool = HAS_MKL) -> None:
         self._n_units, self._n_features = len(events.indptr) - 1, n_features
         self._with_mkl = with_mkl
         self._right = [self._matrix(events, numbers, n_features) for numbers in events.numbers()]
 
-    def add_products(self, sums: tuple[NDArray[np.float64], ...], features: Events, pool: Executor) -> None:
+    def add_products(
+        self, sums: tuple[NDArray[np.float64], ...], features: Events, pool: Executor, *, is_first: bool
+    ) -> None:
         """Add Σ a·b over these units to each of `sums` (of values, ranks and ones), of shape [t, n_features] each.
+
+        What stands in `sums` is overwritten by the first stretch of units.
 
         `features` are the events of the tile's t features in these units, feature by feature, whose columns are units.
         """
@@ -75,26 +80,26 @@ class UnitEvents:
         n_rows = max(1, _CELLS_AT_ONCE // self._n_features)
 
         def add(first: int) -> None:
-            self._add(sums, features, first, min(first + n_rows, n))
+            end = min(first + n_rows, n)
+            self._add([out[first:end] for out in sums], features.rows(first, end), is_first=is_first)
 
         list(pool.map(add, range(0, n, n_rows)))
 
-    def _add(self, sums: tuple[NDArray[np.float64], ...], features: Events, first: int, end: int) -> None:
-        part = features.rows(first, end)
-        if len(part.column) == 0:
-            return
-        for out, numbers, right in zip(sums, part.numbers(), self._right, strict=True):
-            out[first:end] += self._product(self._matrix(part, numbers, self._n_units), right)
+    def _add(self, sums: list[NDArray[np.float64]], features: Events, *, is_first: bool) -> None:
+        for out, numbers, right in zip(sums, features.numbers(), self._right, strict=True):
+            left = self._matrix(features, numbers, self._n_units)
+            if not self._with_mkl:
+                product = (left @ right).toarray()
+                out[:] = product if is_first else out + product
+            elif is_first and numbers.dtype == np.float64:
+                torch.addmm(torch.from_numpy(out), left, right, beta=0, out=torch.from_numpy(out))
+            else:
+                empty = torch.empty(out.shape, dtype=left.dtype)
+                product = torch.addmm(empty, left, right, beta=0).numpy()
+                out[:] = product if is_first else out + product
 
-    def _product(self, left: "torch.Tensor | sparse.csr_array", right: "torch.Tensor | sparse.csr_array") -> NDArray:
-        if not isinstance(left, torch.Tensor):
-            return (left @ right).toarray()
-        out = torch.empty(left.shape[0], self._n_features, dtype=torch.float64)
-        return torch.addmm(out, left, right, beta=0).numpy()  # type: ignore[arg-type]
-
-    def _matrix(
-        self, events: Events, numbers: NDArray[np.float64], n_columns: int
-    ) -> "torch.Tensor | sparse.csr_array":
+    def _matrix(self, events: Events, numbers: NDArray[np.floating], n_columns: int) -> Any:
+        """A sparse matrix of whoever multiplies them."""
         shape = (len(events.indptr) - 1, n_columns)
         if not self._with_mkl:
             return sparse.csr_array((numbers, events.column, events.indptr), shape)

@@ -31,6 +31,7 @@ from featlas.store.atomic_files import disk_errors_named
 from featlas.store.run_blocks import RunBlocks
 
 EVENTS_PER_STRETCH = 1 << 24
+SLOTS_PER_STRETCH = 1 << 23
 EVENTS_PER_RANGE = 1 << 21
 FEATURES_PER_RANGE = 1024
 
@@ -118,7 +119,8 @@ def _cut_stretches(run: RunBlocks, unit: Unit, n_events: dict[int, int]) -> list
     groups: list[list[int]] = []
     held = 0
     for block in run.blocks:
-        if not groups or held + n_events[block] > EVENTS_PER_STRETCH:
+        is_long = bool(groups) and (block + 1 - groups[-1][0]) * run.block_slots > SLOTS_PER_STRETCH
+        if not groups or is_long or held + n_events[block] > EVENTS_PER_STRETCH:
             groups.append([])
             held = 0
         groups[-1].append(block)
@@ -163,7 +165,8 @@ def _turn(spool: ColumnSpool, at: int) -> None:
     path = spool.folder / f"units-{at:06d}"
     with disk_errors_named(path):
         np.save(path.with_name(f"{path.name}.indptr.npy"), turned.indptr.astype(np.int64))
-    _append(path, turned.indices.astype(np.int32), events.value[turned.data], events.rank[turned.data])
+    place = np.asarray(turned.data, dtype=np.int64)
+    _append(path, turned.indices.astype(np.int32), events.value[place], events.rank[place])
 
 
 def _append(path: Path, column: NDArray[np.int32], value: NDArray[np.float32], rank: NDArray[np.int32]) -> None:

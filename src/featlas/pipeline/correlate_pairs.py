@@ -15,7 +15,7 @@ from featlas.pipeline.progress import Stop
 BYTES_PER_TILE = 1 << 29
 """Of the three sums of a tile of features against all features."""
 
-CELLS_AT_ONCE = 1 << 19
+CELLS_AT_ONCE = 1 << 17
 """Pairs whose measures a thread takes at a time; each costs it about a hundred bytes."""
 
 Partners = dict[Measure, PartnerLists]
@@ -38,12 +38,12 @@ class PairCorrelator:
     def find_partners(self, first: int, end: int) -> Iterator[Partners]:
         """The partners of the features first … end − 1, in consecutive parts."""
         n_features = len(self._spool.features.values.n_fires)
-        sums = tuple(np.zeros((end - first, n_features)) for _ in range(3))
+        sums = tuple(np.empty((end - first, n_features)) for _ in range(3))
         with thread_pool(self._threads) as pool:
             for at in range(len(self._spool.stretches)):
                 self._stop.check()
                 tile = self._spool.by_feature(at).rows(first, end)
-                self._units(at, n_features).add_products(sums, tile, pool)
+                self._units(at, n_features).add_products(sums, tile, pool, is_first=at == 0)
             self._stop.check()
             n_rows = max(1, CELLS_AT_ONCE // n_features)
 
@@ -60,5 +60,4 @@ class PairCorrelator:
 
     def _choose(self, sums: tuple[NDArray[np.float64], ...], first: int, row: int, end: int) -> Partners:
         gram = GramTile(*(part[row - first : end - first] for part in sums))
-        features = self._spool.features
-        return {measure: choose_partners(measure, gram, row, features, self._n_partners) for measure in Measure}
+        return choose_partners(gram, row, self._spool.features, self._n_partners)

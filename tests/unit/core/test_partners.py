@@ -42,7 +42,7 @@ def features_of(dense: NDArray) -> tuple[Features, GramTile]:
 def choose(measure: Measure, dense: NDArray, first: int = 0, end: int = K, m: int = M) -> PartnerLists:
     features, gram = features_of(dense)
     tile = GramTile(gram.values[first:end], gram.ranks[first:end], gram.both[first:end])
-    return choose_partners(measure, tile, first, features, m)
+    return choose_partners(tile, first, features, m)[measure]
 
 
 @pytest.mark.parametrize("measure", Measure)
