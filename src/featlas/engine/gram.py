@@ -65,16 +65,15 @@ class UnitEvents:
     def __init__(self, events: Events, n_features: int, *, with_mkl: bool = HAS_MKL) -> None:
         self._n_units, self._n_features = len(events.indptr) - 1, n_features
         self._with_mkl = with_mkl
-        self._right = [self._matrix(events, numbers, n_features) for numbers in events.numbers()]
+        self._right = self._matrices(events, n_features)
 
     def add_products(
         self, sums: tuple[NDArray[np.float64], ...], features: Events, pool: Executor, *, is_first: bool
     ) -> None:
         """Add Σ a·b over these units to each of `sums` (of values, ranks and ones), of shape [t, n_features] each.
 
-        What stands in `sums` is overwritten by the first stretch of units.
-
         `features` are the events of the tile's t features in these units, feature by feature, whose columns are units.
+        What stands in `sums` is overwritten by the first stretch of units.
         """
         n = len(features.indptr) - 1
         n_rows = max(1, _CELLS_AT_ONCE // self._n_features)
@@ -86,22 +85,24 @@ class UnitEvents:
         list(pool.map(add, range(0, n, n_rows)))
 
     def _add(self, sums: list[NDArray[np.float64]], features: Events, *, is_first: bool) -> None:
-        for out, numbers, right in zip(sums, features.numbers(), self._right, strict=True):
-            left = self._matrix(features, numbers, self._n_units)
+        for out, left, right in zip(sums, self._matrices(features, self._n_units), self._right, strict=True):
             if not self._with_mkl:
                 product = (left @ right).toarray()
                 out[:] = product if is_first else out + product
-            elif is_first and numbers.dtype == np.float64:
+            elif is_first and left.dtype == torch.float64:
                 torch.addmm(torch.from_numpy(out), left, right, beta=0, out=torch.from_numpy(out))
             else:
                 empty = torch.empty(out.shape, dtype=left.dtype)
                 product = torch.addmm(empty, left, right, beta=0).numpy()
                 out[:] = product if is_first else out + product
 
-    def _matrix(self, events: Events, numbers: NDArray[np.floating], n_columns: int) -> Any:
-        """A sparse matrix of whoever multiplies them."""
+    def _matrices(self, events: Events, n_columns: int) -> list[Any]:
+        """Values, ranks and ones as sparse matrices of whoever multiplies them, which share their places."""
         shape = (len(events.indptr) - 1, n_columns)
         if not self._with_mkl:
-            return sparse.csr_array((numbers, events.column, events.indptr), shape)
-        indptr, column = torch.from_numpy(events.indptr.astype(np.int32)), torch.from_numpy(np.array(events.column))
-        return torch.sparse_csr_tensor(indptr, column, torch.from_numpy(numbers), size=shape, check_invariants=False)
+            return [sparse.csr_array((numbers, events.column, events.indptr), shape) for numbers in events.numbers()]
+        places = torch.from_numpy(events.indptr.astype(np.int32)), torch.from_numpy(np.array(events.column))
+        return [
+            torch.sparse_csr_tensor(*places, torch.from_numpy(numbers), size=shape, check_invariants=False)
+            for numbers in events.numbers()
+        ]

@@ -12,7 +12,7 @@ from featlas.engine.gram import UnitEvents, thread_pool
 from featlas.pipeline.column_spool import ColumnSpool
 from featlas.pipeline.progress import Stop
 
-BYTES_PER_TILE = 1 << 29
+BYTES_PER_TILE = 3 << 27
 """Of the three sums of a tile of features against all features."""
 
 CELLS_AT_ONCE = 1 << 17
