@@ -21,7 +21,8 @@ BANNED_VERBS = {"process"}  # as a noun, of the system's processes, the word is 
 # Every raised budget, with its reason. Key: path, or path::function; value: (budget, reason).
 RAISED_FILE_LINES: dict[str, tuple[int, str]] = {
     "src/featlas/store/migrations/versions/0001_first.py": (700, "a frozen list of columns, read once"),
-    "src/featlas/domain.py": (580, "the nouns that all rooms share, in one place"),
+    "src/featlas/domain.py": (640, "the nouns that all rooms share, in one place"),
+    "src/featlas/cli/main.py": (440, "every command with its options and help: what a person types, as one list"),
     "src/featlas/api/schemas.py": (680, "the API's contract, read as one"),
     "tests/integration/test_local_runner.py": (
         500,

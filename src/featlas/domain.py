@@ -191,6 +191,51 @@ class Cause(enum.IntEnum):
     PADDING = 3
 
 
+class Unit(enum.StrEnum):
+    """What correlations count: tokens at counted positions, or contexts that hold one."""
+
+    TOKEN = "token"
+    CONTEXT = "context"
+
+
+class Measure(enum.StrEnum):
+    """How two features go together: by their activations, the ranks of these, or whether they fire."""
+
+    COSINE = "cosine"
+    PEARSON = "pearson"
+    SPEARMAN = "spearman"
+    JACCARD = "jaccard"
+
+
+class NoMeasure(enum.StrEnum):
+    """Why a feature has no correlation: it never fires, or it is the same at every unit."""
+
+    DEAD = "dead"
+    CONSTANT = "constant"
+
+
+@dataclass(frozen=True)
+class PartnerLists:
+    """The partners of n features by one measure; feature f has `[indptr[f]:indptr[f + 1]]`, the surest first.
+
+    Those that go together (value > 0) come before those that avoid each other (value < 0). `low` is the end of the
+    interval that is nearer to 0, `n_both` the units at which both fire. `reasons` say which features have no such
+    measure. `near_duplicate_of` is the lowest index of a feature before it that is nearly the same, −1 for none.
+    """
+
+    indptr: NDArray[np.int64]  # [n + 1]
+    partner: NDArray[np.uint32]
+    value: NDArray[np.float32]
+    low: NDArray[np.float32]
+    n_both: NDArray[np.uint32]
+    near_duplicate_of: NDArray[np.int64]  # [n]
+    reasons: tuple[NoMeasure | None, ...]  # [n]
+
+    def of(self, feature: int) -> slice:
+        """Where the partners of feature f lie."""
+        return slice(int(self.indptr[feature]), int(self.indptr[feature + 1]))
+
+
 class FeatureFlag(enum.IntFlag):
     """What is known of a feature from its counts alone."""
 

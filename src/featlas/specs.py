@@ -255,6 +255,25 @@ class LabelSpec(LabelOptions):
         return self.model or DEFAULT_MODELS.get(self.provider, "")
 
 
+class CorrelateSpec(Spec):
+    """One correlation: which features of a finished run go together, for all of them."""
+
+    queue: ClassVar[str] = "extraction"
+
+    run: Words = Field(min_length=1, description="Number, name or start of the uid of a finished run.")
+    unit: Literal["token", "context"] = Field(
+        default="token",
+        description="What is counted; context: a feature's strongest activation in each, for features that fire a few "
+        "tokens apart.",
+    )
+    partners: int = Field(
+        default=20,
+        ge=1,
+        le=1000,
+        description="Most partners kept of each feature by each measure, and as many that avoid it.",
+    )
+
+
 class DirectionOptions(Spec):
     """What is told of the directions of an SAE's features."""
 

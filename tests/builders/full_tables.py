@@ -25,6 +25,9 @@ CHOICES = {
     "method": {"sae_maps": ("pca", "umap", "pca")},
     "scope": ("read", "write", "read"),
     "split": (0, 1, 0),
+    "unit": ("token", "context", "token"),
+    "measure": ("cosine", "pearson", "jaccard"),
+    "reason": ("dead", "constant", None),
     "confidence": (0.0, 1.0, None),
     "is_default": (True, False, False),
 }

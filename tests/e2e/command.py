@@ -17,7 +17,7 @@ from featlas.cli.main import main
 
 PATIENCE_S = 300
 EXECUTABLE = Path(sys.executable).parent / "featlas"
-_WORK = ("check", "demo", "directions", "extract", "label", "serve", "train", "worker")
+_WORK = ("check", "correlate", "demo", "directions", "extract", "label", "serve", "train", "worker")
 _PIPES: dict[str, Any] = {
     "stdin": subprocess.DEVNULL,
     "stdout": subprocess.PIPE,

@@ -21,6 +21,7 @@ from featlas.api.pages import add_pages
 from featlas.api.probes import Probes
 from featlas.api.problems import MEDIA_TYPE, add_problem_answers
 from featlas.api.routes import (
+    correlations,
     directions,
     feature,
     features,
@@ -89,10 +90,12 @@ def create_app(surroundings: Surroundings, *, ui: Path, door: Door = _AT_HOME, r
     app.state.stream_places = StreamPlaces(door.max_streams, door.max_streams_each)
     add_problem_answers(app)
     in_turns = [Depends(in_turn, scope="function")]
-    rooms = (library, features, feature, directions, labels, labelings, reviews, templates, jobs, workers)
+    rooms = (library, features, feature, correlations, directions, labels, labelings, reviews, templates, jobs, workers)
     for room in rooms:
         app.include_router(
-            room.router, prefix=PREFIX, dependencies=in_turns if room in (features, feature, directions) else []
+            room.router,
+            prefix=PREFIX,
+            dependencies=in_turns if room in (features, feature, correlations, directions) else [],
         )
     app.include_router(logins.router)
     app.include_router(figures.router)

@@ -18,8 +18,17 @@ from featlas.cli.labels import labels, providers
 from featlas.cli.reviews import review
 from featlas.cli.templates import templates
 from featlas.cli.tokens import tokens
-from featlas.errors import ExternalError, FeatlasError
-from featlas.specs import QUEUES, CheckSpec, DirectionOptions, ExtractSpec, LabelOptions, LabelSpec, TrainSpec
+from featlas.errors import ExternalError, FeatlasError, InputError
+from featlas.specs import (
+    QUEUES,
+    CheckSpec,
+    CorrelateSpec,
+    DirectionOptions,
+    ExtractSpec,
+    LabelOptions,
+    LabelSpec,
+    TrainSpec,
+)
 
 INTERRUPTED = 130
 NO_OPTIONS = LabelOptions()
@@ -49,6 +58,10 @@ FromSpec = Parameter(name="*", consume_multiple=True)
 def _described(field: str) -> str:
     """What the spec says of one of its fields."""
     return LabelSpec.model_fields[field].description or ""
+
+
+def _of_correlation(field: str) -> str:
+    return CorrelateSpec.model_fields[field].description or ""
 
 
 @app.command
@@ -153,6 +166,34 @@ def directions(
     from featlas.cli.directing import run_directions
 
     return run_directions({**options.model_dump(), "run": run}, as_json=as_json)
+
+
+@app.command(usage="Usage: featlas correlate [OPTIONS] RUN")
+def correlate(
+    run: RunRef,
+    /,
+    *,
+    unit: Annotated[str, Parameter(help=_of_correlation("unit"))] = "token",
+    partners: Annotated[
+        Whole, Parameter(help=_of_correlation("partners"), validator=validators.Number(gte=1, lte=1000))
+    ] = 20,
+    features: Annotated[
+        str, Parameter(allow_leading_hyphen=True, help="For --matrix: indices of features, as in 3,7,9.")
+    ] = "",
+    method: Annotated[str, Parameter(help="For --matrix: cosine, pearson, spearman or jaccard.")] = "pearson",
+    matrix: Annotated[
+        bool, Parameter(help="Print how the chosen features go together, each with each, and store nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Find which features of a finished run go together: partners of all, or the matrix of a few."""
+    from featlas.cli.correlating import print_matrix, run_correlate
+
+    if matrix:
+        return print_matrix(run, features, method=method, unit=unit, as_json=as_json)
+    if features:
+        raise InputError("--features goes with --matrix; without both, the partners of all features are computed")
+    return run_correlate({"run": run, "unit": unit, "partners": partners}, as_json=as_json)
 
 
 @app.command

@@ -38,6 +38,22 @@ def wilson_low(successes: NDArray[np.int64], trials: NDArray[np.int64]) -> NDArr
     return np.where(trials > 0, np.maximum(low, 0.0), 0.0)
 
 
+def score_low(share: NDArray[np.float64], n: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Wilson's lower bound, as `wilson_low`, of a share of n trials that need not be whole; 0 for NaN.
+
+    Numerator and denominator are multiplied by n, which leaves one division for each of many millions of pairs.
+    """
+    low = share * n
+    spread = low * (1.0 - share)
+    spread += _Z**2 / 4
+    np.sqrt(spread, out=spread)
+    spread *= _Z
+    low += _Z**2 / 2
+    low -= spread
+    low /= n + _Z**2
+    return np.fmax(low, 0.0, out=low)
+
+
 def exact_binomial(successes: NDArray[np.int64], trials: int) -> Interval:
     """Clopper and Pearson's 95 % interval of a share; for no success its upper end is the rule of three, 3 / trials.
 

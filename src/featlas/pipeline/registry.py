@@ -9,7 +9,7 @@ from typing import Any
 from featlas.errors import InputError
 from featlas.explain.provider import Provider
 from featlas.pipeline.progress import Progress, Stop
-from featlas.specs import DirectionsSpec, ExtractSpec, LabelSpec, Spec
+from featlas.specs import CorrelateSpec, DirectionsSpec, ExtractSpec, LabelSpec, Spec
 from featlas.store.lease_owner import Owner
 from featlas.store.session import Store
 
@@ -88,6 +88,7 @@ KINDS: Mapping[str, Kind] = {
         ExtractSpec, "featlas.pipeline.extract:run_extraction", "featlas.pipeline.extract_help:help_extraction"
     ),
     "labeling": Kind(LabelSpec, "featlas.pipeline.label:run_labeling"),
+    "correlation": Kind(CorrelateSpec, "featlas.pipeline.correlate:run_correlation"),
     "directions": Kind(DirectionsSpec, "featlas.pipeline.directions:run_directions"),
 }
 

@@ -53,6 +53,24 @@ def unpack_groups(blob: bytes) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     return np.frombuffer(blob, "<i8", n), np.frombuffer(blob, "<f8", n, 8 * n)
 
 
+def pack_partners(
+    partner: NDArray[np.uint32], value: NDArray[np.float32], low: NDArray[np.float32], n_both: NDArray[np.uint32]
+) -> bytes:
+    """The n partners of a feature: u32 partner[n], f32 value[n], f32 low[n], u32 n_both[n]."""
+    return b"".join(
+        (pack_array(partner, "<u4"), pack_array(value, "<f4"), pack_array(low, "<f4"), pack_array(n_both, "<u4"))
+    )
+
+
+def unpack_partners(blob: bytes) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """`partner`, `value`, `low` and `n_both` from a blob made by `pack_partners`."""
+    n = len(blob) // 16
+    partner, value, low, n_both = (
+        np.frombuffer(blob, dtype, n, 4 * n * at) for at, dtype in enumerate(("<u4", "<f4", "<f4", "<u4"))
+    )
+    return partner, value, low, n_both
+
+
 def pack_examples(band: ExampleBand) -> bytes:
     """All examples of a feature in one band: u32 n, u32 nnz, then the columns.
 

@@ -4,7 +4,7 @@ import pytest
 
 from featlas.errors import InputError
 from featlas.pipeline.registry import KINDS, Kind, find_kind, kind_of
-from featlas.specs import CheckSpec, DirectionsSpec, ExtractSpec, LabelSpec, Spec
+from featlas.specs import CheckSpec, CorrelateSpec, DirectionsSpec, ExtractSpec, LabelSpec, Spec
 
 
 def double(spec: Spec, _context: object) -> dict[str, str]:
@@ -21,6 +21,7 @@ def test_kinds_are_found_by_name_and_by_spec() -> None:
     assert "extraction" == kind_of(KINDS, spec)
     assert "labeling" == kind_of(KINDS, LabelSpec(run="1"))
     assert "directions" == kind_of(KINDS, DirectionsSpec(run="1"))
+    assert "correlation" == kind_of(KINDS, CorrelateSpec(run="1"))
     assert ExtractSpec is find_kind(KINDS, "extraction").spec_class
 
 

@@ -286,6 +286,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/saes/{sae}/features/{feature_index}/partners": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Partners
+         * @description The features that go together with one most surely, as the newest correlation job of the run found them.
+         */
+        get: operations["partners_api_v1_saes__sae__features__feature_index__partners_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/saes/{sae}/correlation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Matrix
+         * @description The square matrix of some features, read from the run's files.
+         */
+        get: operations["matrix_api_v1_saes__sae__correlation_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/saes/{sae}/features/{feature_index}/logits": {
         parameters: {
             query?: never;
@@ -1236,6 +1276,41 @@ export interface components {
             b: components["schemas"]["Label"] | null;
         };
         /**
+         * CorrelationMatrix
+         * @description How some features go together, each with each; null where there is no such measure.
+         */
+        CorrelationMatrix: {
+            /** Run */
+            run: number;
+            measure: components["schemas"]["Measure"];
+            unit: components["schemas"]["Unit"];
+            /** N Units */
+            n_units: number;
+            /** Is Estimate */
+            is_estimate: boolean;
+            /** Share */
+            share: number;
+            /** Features */
+            features: number[];
+            /** Value */
+            value: (number | null)[][];
+            /**
+             * N Both
+             * @description Units at which both fire; on the diagonal those of the feature itself.
+             */
+            n_both: number[][];
+            /**
+             * Reasons
+             * @description By feature, why there is no such measure.
+             */
+            reasons: (components["schemas"]["NoMeasure"] | null)[];
+            /**
+             * Among Both
+             * @description For spearman: among the units at which both fire, where those are five or more.
+             */
+            among_both: (number | null)[][] | null;
+        };
+        /**
          * DirectionKind
          * @description Which of a feature's two directions: what it writes to the model, or what it looks for in it.
          * @enum {string}
@@ -2113,6 +2188,12 @@ export interface components {
             tokens: components["schemas"]["TokenMark"][];
         };
         /**
+         * Measure
+         * @description How two features go together: by their activations, the ranks of these, or whether they fire.
+         * @enum {string}
+         */
+        Measure: "cosine" | "pearson" | "spearman" | "jaccard";
+        /**
          * Model
          * @description A language model.
          */
@@ -2251,6 +2332,79 @@ export interface components {
             /** User Text */
             user_text: string;
             evidence?: components["schemas"]["NewEvidence"];
+        };
+        /**
+         * NoMeasure
+         * @description Why a feature has no correlation: it never fires, or it is the same at every unit.
+         * @enum {string}
+         */
+        NoMeasure: "dead" | "constant";
+        /**
+         * Partner
+         * @description A feature that goes together with another, or avoids it.
+         */
+        Partner: {
+            /** Feature Index */
+            feature_index: number;
+            /**
+             * Value
+             * @description The measure; below 0 where the two avoid each other.
+             */
+            value: number;
+            /**
+             * Low
+             * @description The end of its 95 % interval that is nearer to 0; partners are ranked by it.
+             */
+            low: number;
+            /**
+             * N Both
+             * @description Units at which both fire.
+             */
+            n_both: number;
+            label: components["schemas"]["LabelBrief"] | null;
+            /** Flags */
+            flags: string[];
+        };
+        /**
+         * Partners
+         * @description The partners of a feature by one measure, the surest first; those that avoid it follow at the end.
+         */
+        Partners: {
+            /** Run */
+            run: number;
+            /** Feature Index */
+            feature_index: number;
+            measure: components["schemas"]["Measure"];
+            unit: components["schemas"]["Unit"];
+            /**
+             * N Units
+             * @description Tokens at counted positions, or contexts that hold one.
+             */
+            n_units: number;
+            /**
+             * Is Estimate
+             * @description Whether blocks of the run were gone when this was computed.
+             */
+            is_estimate: boolean;
+            /**
+             * Share
+             * @description The share of the run's blocks that this rests on.
+             */
+            share: number;
+            /**
+             * Computed At
+             * Format: date-time
+             */
+            computed_at: string;
+            /** @description Why there is no such measure: the feature never fires, or never varies. */
+            reason: components["schemas"]["NoMeasure"] | null;
+            /**
+             * Near Duplicate Of
+             * @description The lowest index of a feature before this one that is nearly the same, by Pearson correlation.
+             */
+            near_duplicate_of: number | null;
+            /** Items */
+            items: components["schemas"]["Partner"][];
         };
         /**
          * PeakOctave
@@ -3120,6 +3274,12 @@ export interface components {
              */
             leave_overtaken: boolean;
         };
+        /**
+         * Unit
+         * @description What correlations count: tokens at counted positions, or contexts that hold one.
+         * @enum {string}
+         */
+        Unit: "token" | "context";
         /**
          * Wording
          * @description A wording that is not saved yet.
@@ -4897,6 +5057,267 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Document"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    partners_api_v1_saes__sae__features__feature_index__partners_get: {
+        parameters: {
+            query?: {
+                /** @description By which measure. */
+                measure?: components["schemas"]["Measure"];
+                /** @description What is counted: tokens, or contexts. */
+                unit?: components["schemas"]["Unit"];
+                /** @description Number, name or start of the uid; the SAE's newest run without it. */
+                run?: string | null;
+            };
+            header?: never;
+            path: {
+                sae: string;
+                feature_index: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Partners"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    matrix_api_v1_saes__sae__correlation_get: {
+        parameters: {
+            query: {
+                /** @description Indices separated by commas, at most 50. */
+                features: string;
+                /** @description By which measure. */
+                measure?: components["schemas"]["Measure"];
+                /** @description What is counted: tokens, or contexts. */
+                unit?: components["schemas"]["Unit"];
+                /** @description Number, name or start of the uid; the SAE's newest run without it. */
+                run?: string | null;
+            };
+            header?: never;
+            path: {
+                sae: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CorrelationMatrix"];
                 };
             };
             /** @description Bad Request */

@@ -12,8 +12,9 @@ from featlas.api.places import require_inside
 from featlas.api.surroundings import Here
 from featlas.domain import JobState
 from featlas.errors import ConflictError, InputError
-from featlas.specs import LabelSpec, Spec, read_spec
+from featlas.specs import CorrelateSpec, LabelSpec, Spec, read_spec
 from featlas.store import jobs as job_store
+from featlas.store.correlations import enqueue_correlation
 from featlas.store.job_views import fetch_job, find_unfinished, list_events
 from featlas.store.job_views import list_jobs as list_stored
 from featlas.store.labelings import enqueue_labeling
@@ -42,8 +43,9 @@ def list_jobs(
 def start(new: schemas.NewJob, here: Here) -> schemas.Job:
     """Ask for work: a kind of job and its Spec, the same as the CLI's. The same work is not queued twice."""
     spec = _read_spec(here, new)
-    if isinstance(spec, LabelSpec):
-        job = enqueue_labeling(here.store, spec)
+    if isinstance(spec, LabelSpec | CorrelateSpec):
+        enqueue = enqueue_labeling if isinstance(spec, LabelSpec) else enqueue_correlation
+        job = enqueue(here.store, spec)  # type: ignore[arg-type]
         here.wake(job.id)
         return shapes.job_of(job)
     known = find_unfinished(here.store, new.kind, spec.content_hash())

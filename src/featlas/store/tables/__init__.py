@@ -1,6 +1,7 @@
 """Every table of the store, in one namespace, so that importing it registers them all."""
 
 from featlas.store.tables.access import AccessTokenRow
+from featlas.store.tables.correlations import CorrelationRow, FeaturePartnersRow
 from featlas.store.tables.directions import FeatureLogitsRow, FeatureNeighboursRow, SaeDirectionsRow, SaeMapRow
 from featlas.store.tables.facts import (
     ContextRow,
@@ -26,12 +27,14 @@ __all__ = [
     "AccessTokenRow",
     "ContextRow",
     "CorpusRow",
+    "CorrelationRow",
     "DocumentRow",
     "ExtractionTemplateRow",
     "FeatureActivationsRow",
     "FeatureColumnRow",
     "FeatureLogitsRow",
     "FeatureNeighboursRow",
+    "FeaturePartnersRow",
     "FeatureRow",
     "FeatureStateRow",
     "FeatureTokenRow",
