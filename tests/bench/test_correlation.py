@@ -12,6 +12,7 @@ from scipy import sparse
 from tools.record import save_record
 
 from featlas.domain import Cause, Measure, Unit
+from featlas.engine.threads import use_threads
 from featlas.pipeline.column_spool import spool_columns
 from featlas.pipeline.correlate_pairs import PairCorrelator, cut_tiles
 from featlas.pipeline.progress import NeverStop, NoProgress
@@ -51,10 +52,11 @@ def save_made_blocks(folder: Path, n_features: int, n_tokens: int) -> RunBlocks:
 
 def time_partners(run: RunBlocks, folder: Path) -> dict[str, float]:
     """Seconds of reading the blocks, and of all pairs by all measures, down to the chosen partners."""
+    use_threads(THREADS)
     began, cpu = time.perf_counter(), time.process_time()
     spool = spool_columns(run, Unit.TOKEN, folder, NoProgress(), NeverStop())
     read = time.perf_counter()
-    correlator = PairCorrelator(spool, N_PARTNERS, THREADS, NeverStop())
+    correlator = PairCorrelator(spool, N_PARTNERS, NeverStop())
     n_lists = 0
     for tile in cut_tiles(run.n_features):
         n_lists += sum(len(lists.reasons) for part in correlator.find_partners(*tile) for lists in part.values())

@@ -1,9 +1,11 @@
 """The bell over a real Redis, and the rounds that make good what it lost."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+from kombu.message import Message
+from redis.exceptions import RedisError
 from tests.redis_server import RedisServer, running_redis
 from tests.unit.store.test_jobs import CountSpec
 
@@ -95,3 +97,22 @@ def test_rounds_go_on_until_they_are_stopped(team: Team):
 
     team.make_rounds(stop, also)
     assert 2 == len(n_made)
+
+
+@pytest.mark.parametrize("say", [Message.ack, Message.requeue, Message.reject])
+def test_a_bell_that_cannot_be_acknowledged_does_not_keep_others_away(
+    redis: RedisServer, say: Callable[[Message], None]
+):
+    connection = CeleryDoorbell(redis.url).app.connection_for_read()
+    channel = connection.channel()
+    channel.basic_qos(0, 1, False)
+    queue = connection.SimpleQueue("featlas.test", channel=channel)
+    queue.put("look at job 1")
+    message = queue.get(timeout=5)
+    assert not channel.qos.can_consume()
+    redis.stop()
+    with pytest.raises(RedisError):
+        say(message)
+    redis.start()
+    assert channel.qos.can_consume()
+    connection.collect()

@@ -5,9 +5,6 @@ stands in elsewhere. Each row of the result is summed by one thread in the order
 """
 
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,27 +13,14 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
+from featlas.engine.threads import map_in_threads
+
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
 
 HAS_MKL = torch.backends.mkl.is_available()
 
 _CELLS_AT_ONCE = 1 << 18
 """Pairs that a thread takes at a time: few enough for the processor's cache, and that threads end together."""
-
-
-@contextmanager
-def thread_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads to compute with: so many, or all physical cores for 0.
-
-    torch's own are one for the while: its products run beside each other, and would wait for each other's threads.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads or before) as pool:
-            yield pool
-    finally:
-        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -67,9 +51,7 @@ class UnitEvents:
         self._with_mkl = with_mkl
         self._right = self._matrices(events, n_features)
 
-    def add_products(
-        self, sums: tuple[NDArray[np.float64], ...], features: Events, pool: Executor, *, is_first: bool
-    ) -> None:
+    def add_products(self, sums: tuple[NDArray[np.float64], ...], features: Events, *, is_first: bool) -> None:
         """Add Σ a·b over these units to each of `sums` (of values, ranks and ones), of shape [t, n_features] each.
 
         `features` are the events of the tile's t features in these units, feature by feature, whose columns are units.
@@ -82,7 +64,7 @@ class UnitEvents:
             end = min(first + n_rows, n)
             self._add([out[first:end] for out in sums], features.rows(first, end), is_first=is_first)
 
-        list(pool.map(add, range(0, n, n_rows)))
+        list(map_in_threads(add, range(0, n, n_rows)))
 
     def _add(self, sums: list[NDArray[np.float64]], features: Events, *, is_first: bool) -> None:
         for out, left, right in zip(sums, self._matrices(features, self._n_units), self._right, strict=True):

@@ -16,6 +16,12 @@ Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
+def use_threads(n: int) -> None:
+    """Compute with so many threads; 0 leaves it at torch's choice, all physical cores."""
+    if n:
+        torch.set_num_threads(n)
+
+
 def map_in_threads(work: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
     """Do the parts and iterate their results in order; no more are begun than there are threads, and one.
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from featlas.domain import Measure, NoMeasure, PartnerLists, Unit
 from featlas.engine.memory import give_back_memory
+from featlas.engine.threads import use_threads
 from featlas.pipeline.column_spool import spool_columns
 from featlas.pipeline.correlate_pairs import PairCorrelator, Partners, cut_tiles
 from featlas.pipeline.registry import JobContext
@@ -39,6 +40,7 @@ def run_correlation(spec: CorrelateSpec, context: JobContext) -> dict[str, Any]:
         ExternalError: the disk refuses.
         JobCancelled, JobPaused: asked to stop; tiles that are done are kept for a resume.
     """
+    use_threads(context.threads)
     context.progress.phase("looking for blocks", None)
     with context.store.read() as session:
         run = fetch_run(session, spec.run)
@@ -78,7 +80,7 @@ def _correlate(spec: CorrelateSpec, blocks: RunBlocks, folder: Path, context: Jo
     spool = spool_columns(blocks, unit, folder / "columns", context.progress, context.stop)
     n_done = blocks.n_features - sum(end - first for first, end in missing)
     context.progress.phase("correlating", blocks.n_features, "features", done=n_done)
-    correlator = PairCorrelator(spool, spec.partners, context.threads, context.stop)
+    correlator = PairCorrelator(spool, spec.partners, context.stop)
     for first, end in missing:
         context.stop.check()
         give_back_memory()

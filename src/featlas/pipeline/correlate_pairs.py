@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from featlas.core.correlation import GramTile
 from featlas.core.partners import choose_partners
 from featlas.domain import Measure, PartnerLists
-from featlas.engine.gram import UnitEvents, thread_pool
+from featlas.engine.gram import UnitEvents
+from featlas.engine.threads import map_in_threads
 from featlas.pipeline.column_spool import ColumnSpool
 from featlas.pipeline.progress import Stop
 
@@ -30,27 +31,25 @@ def cut_tiles(n_features: int) -> list[tuple[int, int]]:
 class PairCorrelator:
     """Computes tiles; the stretch that was used last stays in memory, for runs that have only one."""
 
-    def __init__(self, spool: ColumnSpool, n_partners: int, threads: int, stop: Stop) -> None:
+    def __init__(self, spool: ColumnSpool, n_partners: int, stop: Stop) -> None:
         self._spool, self._n_partners, self._stop = spool, n_partners, stop
-        self._threads = threads
         self._held: tuple[int, UnitEvents] | None = None
 
     def find_partners(self, first: int, end: int) -> Iterator[Partners]:
         """The partners of the features first … end − 1, in consecutive parts."""
         n_features = len(self._spool.features.values.n_fires)
         sums = tuple(np.empty((end - first, n_features)) for _ in range(3))
-        with thread_pool(self._threads) as pool:
-            for at in range(len(self._spool.stretches)):
-                self._stop.check()
-                tile = self._spool.by_feature(at).rows(first, end)
-                self._units(at, n_features).add_products(sums, tile, pool, is_first=at == 0)
+        for at in range(len(self._spool.stretches)):
             self._stop.check()
-            n_rows = max(1, CELLS_AT_ONCE // n_features)
+            tile = self._spool.by_feature(at).rows(first, end)
+            self._units(at, n_features).add_products(sums, tile, is_first=at == 0)
+        self._stop.check()
+        n_rows = max(1, CELLS_AT_ONCE // n_features)
 
-            def choose(row: int) -> Partners:
-                return self._choose(sums, first, row, min(row + n_rows, end))
+        def choose(row: int) -> Partners:
+            return self._choose(sums, first, row, min(row + n_rows, end))
 
-            yield from pool.map(choose, range(first, end, n_rows))
+        yield from map_in_threads(choose, range(first, end, n_rows))
 
     def _units(self, at: int, n_features: int) -> UnitEvents:
         if self._held is None or self._held[0] != at:

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from featlas.domain import HookPoint, Site
 from featlas.engine.language_model import LanguageModel
 from featlas.engine.sae import SaeParams
+from featlas.engine.threads import use_threads
 from featlas.errors import InputError
 from featlas.sources.packaged_model import ALIAS, converted_model
 from featlas.sources.sae_files import SaeFile, load_sae
@@ -43,8 +42,7 @@ def open_tokenizer(spec: ModelSpec, cache_path: Path) -> Tokenizer:
 
 def open_model(spec: ModelSpec, cache_path: Path, device: str, threads: int) -> LanguageModel:
     """The language model, on its device; sets torch's CPU threads, which are part of a run's recipe."""
-    if threads:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     place = model_place(spec, cache_path)
     return LanguageModel.load(place, revision=spec.model_revision, dtype=spec.lm_dtype, device=device)
 

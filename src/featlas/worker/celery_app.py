@@ -12,6 +12,7 @@ from typing import Any
 from celery import Celery, signals
 from kombu.entity import Queue
 from kombu.exceptions import ChannelError, KombuError
+from kombu.transport import TRANSPORT_ALIASES
 from redis.exceptions import RedisError
 
 from featlas import __version__
@@ -32,6 +33,7 @@ WORK, HELP = "featlas.work", "featlas.help"
 MOST_HELPERS = 64
 _ANSWER_S = 2.0
 _SILENCE_S = 30.0  # longer than the consumer waits for a message at a time
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "featlas.worker.redis_transport:Transport"))
 _FAILURES = (KombuError, RedisError, OSError)
 
 

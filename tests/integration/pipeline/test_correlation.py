@@ -212,7 +212,7 @@ def test_kill_9_leaves_what_was_in_force_and_costs_a_tile(
 
 def partners_of(blocks: RunBlocks, folder: Path) -> dict[Measure, PartnerLists]:
     spool = spool_columns(blocks, Unit.TOKEN, folder, NoProgress(), NeverStop())
-    correlator = PairCorrelator(spool, M, 1, NeverStop())
+    correlator = PairCorrelator(spool, M, NeverStop())
     parts = [part for tile in cut_tiles(blocks.n_features) for part in correlator.find_partners(*tile)]
     return {measure: join_lists([part[measure] for part in parts]) for measure in Measure}
 
