@@ -79,7 +79,7 @@ def test_json_and_what_is_refused(featlas: Featlas) -> None:
 def test_kill_in_the_midst(featlas: Featlas, planted: Planted, tmp_path: Path) -> None:
     """An SAE wide enough to be caught at it; the same command ends in what an undisturbed one gives."""
     chance = np.random.default_rng(1)
-    n = 6000
+    n = 3000
     tensors = {
         "W_enc": chance.standard_normal((D_MODEL, n)),
         "b_enc": np.full(n, -8.0),
